@@ -1,0 +1,1 @@
+"""The Modelvane operator: points serving where the MLflow model registry points."""

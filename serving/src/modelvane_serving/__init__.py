@@ -1,0 +1,1 @@
+"""The serving runtime: one version of one MLflow model, fetched, verified and served."""
