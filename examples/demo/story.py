@@ -1,0 +1,182 @@
+"""The demo's story in order: install, train, serve, promote under traffic, refuse a broken version, sum up."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from examples.demo import jobs, timeline, view
+from examples.demo.install import ROOT, image_values, install, may_install_crds, reference
+from examples.demo.kube import Manifest, Namespace, wait_gone
+from examples.demo.loadpod import LoadPod
+from examples.demo.registry import Registry
+from examples.demo.screen import Screen
+from examples.demo.summary import Promotion, Summary
+from examples.demo.watch import Watch
+
+MODEL = "iris"
+FLOWER = {
+    "dataframe_split": {
+        "columns": ["sepal_length", "sepal_width", "petal_length", "petal_width"],
+        "data": [[5.1, 3.5, 1.4, 0.2]],
+    },
+}
+RATE = 120
+PODS_OF_MODEL = f"labelSelector=serving.modelvane.dev%2Fmodeldeployment%3D{MODEL}"
+EMBEDDED_STORES = {"embedded": {"postgresql": {"enabled": True}, "s3": {"enabled": True}}}
+POLL_EVERY_SECOND = {"registry": {"create": True, "pollInterval": "1s"}}
+
+
+class StoryFailedError(Exception):
+    """The story did not go as it should; the message says where."""
+
+
+@dataclass
+class Story:
+    """The demo on one namespace; its methods are its chapters, called in their order."""
+
+    namespace: Namespace
+    screen: Screen
+    image: str = ""
+    promotion: Promotion | None = None
+    rejection: Manifest | None = None
+    watches: list[Watch] = field(default_factory=list)
+
+    def install(self) -> None:
+        """Install both charts, and begin from nothing even if the demo ran before."""
+        self.screen.heading("Install")
+        with self.screen.step("Images of MLflow, operator and serving runtime"):
+            mlflow_images, modelvane_images = image_values("mlflow"), image_values("modelvane")
+            self.image = reference(mlflow_images["image"])
+        with self.screen.step(f"Namespace {self.namespace.name}, PodSecurity restricted"):
+            self.namespace.create()
+        with self.screen.step("MLflow with PostgreSQL and S3"):
+            install(self.namespace, "mlflow", "mlflow", mlflow_images, EMBEDDED_STORES)
+        self.screen.note(
+            "helm install mlflow charts/mlflow --set embedded.postgresql.enabled=true --set embedded.s3.enabled=true"
+        )
+        with self.screen.step("Modelvane: the operator, its resources, and a ModelRegistry that names this MLflow"):
+            crds = {"crds": {"install": may_install_crds(self.namespace, "modelvane")}}
+            install(self.namespace, "modelvane", "modelvane", modelvane_images, POLL_EVERY_SECOND, crds)
+        self.screen.note("helm install modelvane charts/modelvane --set registry.create=true")
+
+    def forget_last_run(self, registry: Registry) -> None:
+        """Remove the model and the resources that an earlier run of the demo left."""
+        if not self.namespace.get_all("modeldeployments") and not registry.has(MODEL):
+            return
+        with self.screen.step("Remove what the last run of the demo left"):
+            self.namespace.kubectl("delete", "modeldeployment", MODEL, "--ignore-not-found")
+            wait_gone(self.namespace, "deployments", f"serving.modelvane.dev/modeldeployment={MODEL}", seconds=60)
+            registry.forget(MODEL)
+
+    def serve_first_version(self, registry: Registry) -> None:
+        """Train version 1, promote it, deploy it, and ask it something."""
+        self.screen.heading("Serve version 1")
+        self._train(registry, "train.py", "--regularization=0.01")
+        self._promote(registry, "1")
+        with self.screen.step("Apply examples/iris.yaml and wait until it is ready"):
+            self.namespace.kubectl("apply", f"--filename={ROOT / 'examples' / 'iris.yaml'}")
+            self.namespace.kubectl("wait", f"mvd/{MODEL}", "--for=condition=Ready", "--timeout=120s", seconds=130)
+        self.screen.note(f"kubectl apply -n {self.namespace.name} -f examples/iris.yaml")
+        with self.screen.step("Ask it about a flower") as outcome, self._service() as url:
+            answer, version = _ask(url)
+            outcome.append(f"version {version} says {answer}")
+        self.screen.note(
+            f"kubectl port-forward -n {self.namespace.name} svc/{MODEL} 8080:80 &\n"
+            f"curl localhost:8080/invocations -H 'content-type: application/json' \\\n  -d '{json.dumps(FLOWER)}'",
+        )
+
+    def roll_to_second_version(self, registry: Registry, load: LoadPod) -> None:
+        """Promote version 2 under traffic and follow until it answers everything."""
+        self.screen.heading("Promote version 2 under traffic")
+        with self.screen.step(f"Start {RATE} requests a second from a pod, kept connections and new ones"):
+            load.start(f"http://{MODEL}/invocations", FLOWER, rate=RATE)
+        self._train(registry, "train.py", "--regularization=1.0")
+        pods = self._watch(f"/api/v1/namespaces/{self.namespace.name}/pods?{PODS_OF_MODEL}")
+        promoted = self._promote(registry, "2")
+        self._follow("2", promoted, load, seconds=180)
+        traffic = load.so_far()
+        first, last = traffic.first_answer("2"), traffic.last_answer("1")
+        if first is None or last is None:
+            raise StoryFailedError("the traffic did not move from version 1 to version 2")
+        split = timeline.split(promoted, pods.seen(), "2", first)
+        self.promotion = Promotion(first - promoted, max(first, last) - promoted, split)
+
+    def refuse_third_version(self, registry: Registry, load: LoadPod) -> None:
+        """Promote a version that cannot load and see it refused while version 2 serves on."""
+        self.screen.heading("Promote version 3, which is broken")
+        self._train(registry, "train_broken.py")
+        promoted = self._promote(registry, "3")
+        self._follow("2", promoted, load, seconds=120, until_rejected="3")
+        self.rejection = view.rejection(self._deployment(), "3")
+        if self.rejection:
+            self.screen.say(f"  Rejected: {self.rejection['reason']}. {self.rejection['message']}")
+
+    def summary(self, load: LoadPod) -> Summary:
+        """End the traffic and return all the figures."""
+        traffic = load.stop()
+        served = view.serves_only(self._deployment(), "2") and "3" not in traffic.versions
+        return Summary(traffic, self.promotion, self.rejection if served else None)
+
+    def close(self) -> None:
+        """End what runs beside the story."""
+        for watch in self.watches:
+            watch.close()
+
+    def _train(self, registry: Registry, script: str, *arguments: str) -> None:
+        with self.screen.step(" ".join(["Train in the cluster:", script, *arguments])) as outcome:
+            jobs.train(self.namespace, self.image, script, *arguments)
+            outcome.append(registry.describe(MODEL))
+
+    def _promote(self, registry: Registry, version: str) -> float:
+        with self.screen.step(f"Promote version {version} to Production"):
+            promoted = time.time()
+            registry.move_to("Production", MODEL, version)
+        self.screen.note(f'MlflowClient().transition_model_version_stage("{MODEL}", "{version}", "Production")')
+        return promoted
+
+    def _follow(
+        self, version: str, promoted: float, load: LoadPod, *, seconds: float, until_rejected: str | None = None
+    ) -> None:
+        """Draw the live table until a version alone serves, and another one is rejected if one should be."""
+        query = f"fieldSelector=metadata.name={MODEL}"
+        group = "/apis/serving.modelvane.dev/v1alpha1"
+        deployments = self._watch(f"{group}/namespaces/{self.namespace.name}/modeldeployments?{query}")
+        deadline, drawn, quiet = time.monotonic() + seconds, 0, 0
+        while quiet < 3:
+            time.sleep(0.1)
+            traffic, deployment = load.so_far(), deployments.latest() or {}
+            if len(traffic.seconds) > drawn:
+                drawn, second = len(traffic.seconds), traffic.seconds[-1]
+                since = second.at - promoted
+                self.screen.live(
+                    view.table(second, traffic, deployment, since), view.line(second, traffic, deployment, since)
+                )
+                settled = view.serves_only(deployment, version) and set(second.versions) == {version}
+                decided = until_rejected is None or view.rejection(deployment, until_rejected) is not None
+                quiet = quiet + 1 if settled and decided else 0
+            if time.monotonic() > deadline:
+                raise StoryFailedError(f"after {seconds:.0f} s: {view.what_goes_on(deployment)}")
+        self.screen.settle()
+
+    def _watch(self, path: str) -> Watch:
+        self.watches.append(Watch(path))
+        return self.watches[-1]
+
+    def _deployment(self) -> Manifest:
+        return self.namespace.get("modeldeployment", MODEL)
+
+    def _service(self) -> AbstractContextManager[str]:
+        return self.namespace.port_forward(f"service/{MODEL}", 80)
+
+
+def _ask(url: str) -> tuple[str, str]:
+    request = urllib.request.Request(  # noqa: S310 - the URL is our own port-forward
+        f"{url}/invocations", json.dumps(FLOWER).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        said = json.load(answer)
+        return ", ".join(str(one) for one in said["predictions"]), answer.headers["Modelvane-Model-Version"]

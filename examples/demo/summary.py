@@ -1,0 +1,61 @@
+"""The figures at the end of the demo, and whether they are good. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from examples.demo.kube import Manifest
+from examples.demo.timeline import Stretch
+from examples.demo.traffic import Traffic
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """How long it took from the promotion of a version to its first answer, and until it gave all answers."""
+
+    to_first: float
+    to_all: float
+    split: list[Stretch]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of it all; `rejection` is there only if the broken version was refused and never answered."""
+
+    traffic: Traffic
+    promotion: Promotion | None
+    rejection: Manifest | None
+
+    def faults(self) -> list[str]:
+        """Return what should not have happened; empty when the demo showed what it promises."""
+        faults = []
+        if self.traffic.failed:
+            worst = "; ".join(f"{count} x {why}" for why, count in list(self.traffic.errors().items())[:3])
+            faults.append(f"{self.traffic.failed} of {self.traffic.sent} requests failed: {worst}")
+        if not self.traffic.answered:
+            faults.append("no request was answered")
+        if self.promotion is None:
+            faults.append("version 2 did not take over")
+        if self.rejection is None:
+            faults.append("version 3, which cannot load, was not rejected while version 2 served on")
+        return faults
+
+    def lines(self) -> list[str]:
+        """Return the figures as a person reads them."""
+        lines = []
+        if self.promotion:
+            lines.append(f"Promotion to first answer by version 2   {self.promotion.to_first:6.1f} s")
+            lines += [f"    {stretch.what:<37}{stretch.seconds:6.1f} s" for stretch in self.promotion.split]
+            lines.append(f"Promotion to all answers by version 2    {self.promotion.to_all:6.1f} s")
+        lines.append(
+            f"Requests sent                          {self.traffic.sent:8}    {self.traffic.rate():.0f} a second"
+        )
+        lines.append(f"Requests failed                        {self.traffic.failed:8}")
+        p50, p99 = self.traffic.median_p50(), self.traffic.worst_p99()
+        if p50 and p99:
+            lines.append(
+                f"Time of an answer                      {p50:8.0f} ms median, {p99:.0f} ms p99 of the worst second"
+            )
+        if self.rejection:
+            lines.append(f"Version 3                              rejected: {self.rejection['reason']}")
+        return lines

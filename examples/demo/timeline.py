@@ -1,0 +1,58 @@
+"""From a promotion to its first answer: where the seconds went. Pure: what was seen and when in, the split out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from examples.demo.kube import Manifest, is_true
+from examples.demo.watch import Seen
+
+VERSION_LABEL = "serving.modelvane.dev/model-version"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the way, in seconds."""
+
+    what: str
+    seconds: float
+
+
+def split(promoted: float, pods: Iterable[Seen], version: str, first_answer: float) -> list[Stretch]:
+    """Name each stretch between the promotion and the first answer of the version's first ready pod.
+
+    A moment that was not seen takes no time of its own: it is counted to the next one.
+    """
+    own = [seen for seen in pods if seen.resource["metadata"].get("labels", {}).get(VERSION_LABEL) == version]
+    ready = _first(own, lambda pod: is_true(pod, "Ready"))
+    name = ready.resource["metadata"]["name"] if ready else None
+    own = [seen for seen in own if name in (None, seen.resource["metadata"]["name"])]
+    milestones = [
+        ("the operator sees it and makes the pod", _first(own, lambda _: True)),
+        ("the pod is scheduled", _first(own, lambda pod: is_true(pod, "PodScheduled"))),
+        ("its first container starts", _first(own, lambda pod: "running" in _fetch_state(pod) or _is_fetched(pod))),
+        ("the model is fetched", _first(own, _is_fetched)),
+        ("the model is loaded, verified and ready", ready),
+    ]
+    stretches, before = [], promoted
+    for what, seen in milestones:
+        if seen is not None:
+            moment = max(before, min(seen.at, first_answer))
+            stretches.append(Stretch(what, moment - before))
+            before = moment
+    return [*stretches, Stretch("traffic reaches it", first_answer - before)]
+
+
+def _first(seen: Iterable[Seen], fact: Callable[[Manifest], bool]) -> Seen | None:
+    return next((one for one in seen if fact(one.resource)), None)
+
+
+def _fetch_state(pod: Manifest) -> Manifest:
+    statuses = pod.get("status", {}).get("initContainerStatuses", [])
+    state: Manifest = statuses[0]["state"] if statuses else {}
+    return state
+
+
+def _is_fetched(pod: Manifest) -> bool:
+    return bool(_fetch_state(pod).get("terminated", {}).get("exitCode") == 0)
