@@ -1,0 +1,46 @@
+{{/* What the server is told by its environment. */}}
+
+{{/*
+Host headers the server answers to; it compares the whole header, port included. Names are exact: a pattern such as
+`mlflow.*` would also let in `mlflow.` of a domain that somebody else owns, which is what the check is there to stop.
+The address of the pod is for the kubelet's probes and Prometheus; its second form is how IPv6 is written.
+*/}}
+{{- define "mlflow.server.allowedHosts" -}}
+{{- $name := include "mlflow.fullname" . -}}
+{{- $inNamespace := printf "%s.%s" $name .Release.Namespace -}}
+{{- $hosts := list -}}
+{{- range list $name $inNamespace (printf "%s.svc" $inNamespace) (printf "%s.svc.%s" $inNamespace .Values.clusterDomain) -}}
+{{- $hosts = concat $hosts (list . (printf "%s:%d" . (int $.Values.service.port))) -}}
+{{- end -}}
+{{- $hosts = concat $hosts (list "localhost" "localhost:*" "127.0.0.1" "127.0.0.1:*" "$(POD_IP):5000" "[$(POD_IP)]:5000") -}}
+{{- concat $hosts .Values.allowedHosts | uniq | join "," -}}
+{{- end -}}
+
+{{- define "mlflow.server.config" -}}
+MLFLOW_HOST: "0.0.0.0"
+MLFLOW_PORT: "5000"
+MLFLOW_WORKERS: {{ .Values.workers | quote }}
+MLFLOW_BACKEND_STORE_URI: postgresql+psycopg2://
+MLFLOW_SERVE_ARTIFACTS: "true"
+AWS_DEFAULT_REGION: {{ .Values.artifacts.region | quote }}
+{{- with include "mlflow.artifacts.endpointUrl" . }}
+MLFLOW_S3_ENDPOINT_URL: {{ . | quote }}
+{{- end }}
+{{- with .Values.corsAllowedOrigins }}
+MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: {{ join "," . | quote }}
+{{- end }}
+MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX: {{ .Values.modelSourcePattern | quote }}
+MLFLOW_SERVER_ENABLE_JOB_EXECUTION: {{ .Values.jobExecution | quote }}
+MLFLOW_DISABLE_TELEMETRY: {{ not .Values.telemetry | quote }}
+{{- if .Values.metrics.enabled }}
+MLFLOW_EXPOSE_PROMETHEUS: /tmp/prometheus
+{{- end }}
+# The only place where the server may write is /tmp.
+HOME: /tmp
+GIT_PYTHON_REFRESH: quiet
+{{- end -}}
+
+{{/* Variables that the chart sets one by one; setting one again in extraEnv would make the pod invalid. */}}
+{{- define "mlflow.server.reservedEnv" -}}
+POD_IP MLFLOW_SERVER_ALLOWED_HOSTS PGHOST PGPORT PGDATABASE PGSSLMODE PGCONNECT_TIMEOUT PGAPPNAME PGUSER PGPASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY MLFLOW_ARTIFACTS_DESTINATION
+{{- end -}}

@@ -1,0 +1,59 @@
+{{/*
+What a schema cannot say: values that need or exclude each other. All problems are told at once, each with the value to set.
+*/}}
+{{- define "mlflow.validate" -}}
+{{- $problems := list -}}
+{{- $v := .Values -}}
+
+{{- if $v.embedded.postgresql.enabled -}}
+  {{- if $v.database.host -}}
+    {{- $problems = append $problems (printf "database.host is %q but embedded.postgresql.enabled is true: set only one of them" $v.database.host) -}}
+  {{- end -}}
+{{- else -}}
+  {{- if not $v.database.host -}}
+    {{- $problems = append $problems "no database: set database.host to your PostgreSQL server, or embedded.postgresql.enabled=true to try things out" -}}
+  {{- end -}}
+  {{- if not (include "mlflow.database.secretName" .) -}}
+    {{- $problems = append $problems (printf "no database user and password: set existingSecret or database.existingSecret to the name of a Secret with the keys %s and %s" $v.database.userKey $v.database.passwordKey) -}}
+  {{- end -}}
+{{- end -}}
+
+{{- if $v.embedded.s3.enabled -}}
+  {{- if $v.artifacts.endpointUrl -}}
+    {{- $problems = append $problems (printf "artifacts.endpointUrl is %q but embedded.s3.enabled is true: set only one of them" $v.artifacts.endpointUrl) -}}
+  {{- end -}}
+  {{- if and $v.artifacts.root (ne $v.embedded.s3.bucket (index (splitList "/" (trimPrefix "s3://" $v.artifacts.root)) 0)) -}}
+    {{- $problems = append $problems (printf "artifacts.root is %q but the embedded store has only the bucket embedded.s3.bucket=%s" $v.artifacts.root $v.embedded.s3.bucket) -}}
+  {{- end -}}
+{{- else if not (include "mlflow.artifacts.secretName" .) -}}
+  {{- $keys := printf "%s and %s" $v.artifacts.accessKeyIdKey $v.artifacts.secretAccessKeyKey -}}
+  {{- if not $v.artifacts.root -}}{{- $keys = printf "%s, %s and %s" $v.artifacts.accessKeyIdKey $v.artifacts.secretAccessKeyKey $v.artifacts.rootKey -}}{{- end -}}
+  {{- $problems = append $problems (printf "no artifact store: set existingSecret or artifacts.existingSecret to the name of a Secret with the keys %s, or embedded.s3.enabled=true to try things out" $keys) -}}
+{{- end -}}
+
+{{- if and (eq $v.database.sslMode "require") $v.embedded.postgresql.enabled -}}
+  {{- $problems = append $problems "database.sslMode is require but the embedded PostgreSQL has no certificate: leave it at prefer" -}}
+{{- end -}}
+
+{{- range $value, $tag := dict "image.tag" $v.image.tag "embedded.postgresql.image.tag" $v.embedded.postgresql.image.tag "embedded.s3.image.tag" $v.embedded.s3.image.tag -}}
+  {{- if eq $tag "latest" -}}
+    {{- $problems = append $problems (printf "%s is latest, which is another image tomorrow: name a version" $value) -}}
+  {{- end -}}
+{{- end -}}
+
+{{- $version := regexFind "^v?[0-9]+\\.[0-9]+(\\.[0-9]+)?" (default .Chart.AppVersion $v.image.tag) -}}
+{{- if and $version (semverCompare "<3.11.0-0" $version) (not $v.allowUnsupportedVersion) -}}
+  {{- $problems = append $problems (printf "image.tag is %s but MLflow before 3.11 has known holes (CVE-2026-2651, CVE-2026-4137 and older): take a newer image, or set allowUnsupportedVersion=true if you accept them" $v.image.tag) -}}
+{{- end -}}
+
+{{- $reserved := splitList " " (include "mlflow.server.reservedEnv" .) -}}
+{{- range $v.extraEnv -}}
+  {{- if has .name $reserved -}}
+    {{- $problems = append $problems (printf "extraEnv sets %s, which the chart sets from its own values" .name) -}}
+  {{- end -}}
+{{- end -}}
+
+{{- if $problems -}}
+  {{- fail (printf "these values do not work together:\n  - %s\n" (join "\n  - " $problems)) -}}
+{{- end -}}
+{{- end -}}
