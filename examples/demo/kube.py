@@ -10,8 +10,9 @@ import contextlib
 import json
 import re
 import subprocess
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +97,8 @@ class Namespace:
                 if not found:
                     process.kill()
                     raise CommandFailedError(command, first + (process.stderr.read() if process.stderr else ""))
+                # It says each connection on its output, and would stop at a full pipe.
+                threading.Thread(target=_read_away, args=(process.stdout,), daemon=True).start()
                 yield f"http://127.0.0.1:{found[1]}"
             finally:
                 process.kill()
@@ -107,6 +110,11 @@ class Namespace:
             "get", "events", f"--output=custom-columns={columns}", "--sort-by=.metadata.creationTimestamp"
         )
         return said.splitlines()[1:]
+
+
+def _read_away(output: Iterable[str] | None) -> None:
+    for _ in output or ():
+        pass
 
 
 def find_cluster_wide(kind: str, name: str) -> Manifest | None:

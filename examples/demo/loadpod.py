@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import threading
@@ -71,10 +72,13 @@ class LoadPod:
         if self._logs is not None:
             self._logs.kill()
             self._logs.wait()
-            self._logs = self._reader = None
+        if self._reader is not None:
+            self._reader.join()
+        self._logs = self._reader = None
         self._namespace.kubectl("delete", "pod/load", "configmap/load", "--ignore-not-found", "--grace-period=1")
 
     def _read(self, logs: subprocess.Popen[str]) -> None:
-        for line in logs.stdout or ():
-            if (second := traffic.parse(line)) is not None:
-                self._seconds.append(second)
+        with logs.stdout or io.StringIO() as lines:
+            for line in lines:
+                if (second := traffic.parse(line)) is not None:
+                    self._seconds.append(second)

@@ -82,7 +82,7 @@ class Story:
             self.namespace.kubectl("wait", f"mvd/{MODEL}", "--for=condition=Ready", "--timeout=120s", seconds=130)
         self.screen.note(f"kubectl apply -n {self.namespace.name} -f examples/iris.yaml")
         with self.screen.step("Ask it about a flower") as outcome, self._service() as url:
-            answer, version = _ask(url)
+            answer, version = ask(url)
             outcome.append(f"version {version} says {answer}")
         self.screen.note(
             f"kubectl port-forward -n {self.namespace.name} svc/{MODEL} 8080:80 &\n"
@@ -173,7 +173,8 @@ class Story:
         return self.namespace.port_forward(f"service/{MODEL}", 80)
 
 
-def _ask(url: str) -> tuple[str, str]:
+def ask(url: str) -> tuple[str, str]:
+    """Ask a served iris model about one flower; return its answer and the version that gave it."""
     request = urllib.request.Request(  # noqa: S310 - the URL is our own port-forward
         f"{url}/invocations", json.dumps(FLOWER).encode(), {"Content-Type": "application/json"}
     )

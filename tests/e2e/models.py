@@ -1,0 +1,87 @@
+"""Small models with one trait each, logged once and registered as often as tests need versions."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.models import infer_signature
+
+QUESTION = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
+LOAD_ERROR = "the weights are not where they were"
+EXAMPLE_ERROR = "x must not be 1"
+
+_CODE = """
+import mlflow
+
+class Trait(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        {load}
+
+    def predict(self, context, model_input, params=None):
+        {predict}
+
+mlflow.models.set_model(Trait())
+"""
+
+
+class Trait(Enum):
+    """What a model does that matters to a test: its code for loading and for predicting."""
+
+    GOOD = "pass", 'return ["good"] * len(model_input)'
+    BETTER = "pass", 'return ["better"] * len(model_input)'
+    CANNOT_LOAD = f"raise RuntimeError({LOAD_ERROR!r})", "return []"
+    FAILS_ITS_EXAMPLE = "pass", f"raise ValueError({EXAMPLE_ERROR!r})"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A logged model that can become a version of any registered model."""
+
+    uri: str
+    model_id: str
+    run_id: str
+
+
+def log_all(tracking_uri: str, folder: Path) -> dict[Trait, Logged]:
+    """Log a model of each trait."""
+    example = pd.DataFrame(QUESTION["dataframe_split"]["data"], columns=["x"])
+    signature = infer_signature(example, ["good"])
+    logged = {}
+    with warnings.catch_warnings():
+        # MLflow has advice about type hints and examples; these models are as they are on purpose.
+        warnings.simplefilter("ignore")
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_experiment("modelvane-e2e")
+        for trait in Trait:
+            load, predict = trait.value
+            code = folder / f"{trait.name.lower()}.py"
+            code.write_text(_CODE.format(load=load, predict=predict))
+            with mlflow.start_run(run_name=trait.name):
+                info = mlflow.pyfunc.log_model(
+                    name=trait.name.lower(),
+                    python_model=str(code),
+                    signature=signature,
+                    # MLflow would load the model to try the example.
+                    input_example=None if trait is Trait.CANNOT_LOAD else example,
+                    pip_requirements=["mlflow"],
+                )
+            assert info.model_id, json.dumps(info.flavors)
+            logged[trait] = Logged(info.model_uri, info.model_id, info.run_id)
+    return logged
+
+
+def register(client: MlflowClient, name: str, logged: Logged) -> str:
+    """Make a version of a registered model, and the model with its first version; return the number."""
+    if not client.search_registered_models(f"name='{name}'"):
+        client.create_registered_model(name)
+    version = client.create_model_version(
+        name, logged.uri, run_id=logged.run_id, model_id=logged.model_id, await_creation_for=0
+    )
+    return str(version.version)

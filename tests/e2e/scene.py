@@ -1,0 +1,171 @@
+"""What a test acts on: a namespace with an operator of its own, a registered model, and traffic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from examples.demo.install import install
+from examples.demo.kube import Manifest, Namespace, conditions, is_true
+from examples.demo.loadpod import LoadPod
+from tests.e2e.models import QUESTION, Trait
+from tests.e2e.tracking import Images, Tracking
+from tests.e2e.waiting import eventually, throughout
+
+RELEASE = "modelvane"
+OPERATOR_PODS = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
+CHILDREN = "app.kubernetes.io/managed-by=modelvane"
+NAME = "served"
+# Workers that renew their connection every 2 s, and workers that keep theirs until the server ends it.
+CONNECTIONS = (2.0, 0.0)
+
+
+class Scene:
+    """One test's own part of the cluster."""
+
+    def __init__(self, namespace: Namespace, tracking: Tracking, images: Images) -> None:
+        self.namespace = namespace
+        self.tracking = tracking
+        self.model = namespace.name
+        self.images = images
+        self.load = LoadPod(namespace, images.python)
+
+    def install_operator(self, *, flags: tuple[str, ...] = (), **changed: Any) -> None:
+        """Install the operator for this namespace alone, or upgrade it; later values win."""
+        own = {
+            "watch": {"namespaces": [self.namespace.name]},
+            "crds": {"install": False},
+            "registry": {"create": True, "uri": self.tracking.address, "pollInterval": "1s"},
+        }
+        install(self.namespace, RELEASE, "modelvane", self.images.modelvane, own, changed, flags=flags)
+
+    def add_version(self, trait: Trait = Trait.GOOD) -> str:
+        """Register one more version of this test's model."""
+        return self.tracking.add_version(self.model, trait)
+
+    def promote(self, version: str) -> None:
+        """Put a version into Production, and archive the one that was there."""
+        self.tracking.registry().move_to("Production", self.model, version)
+
+    def archive(self, version: str) -> None:
+        """Take a version out of Production."""
+        self.tracking.registry().move_to("Archived", self.model, version)
+
+    def set_alias(self, version: str) -> None:
+        """Point the alias `champion` to a version."""
+        self.tracking.registry().client.set_registered_model_alias(self.model, "champion", version)
+
+    def deploy(self, pointer: Mapping[str, str] | None = None, **spec: Any) -> None:
+        """Apply a ModelDeployment of this test's model; fields of the spec given here win."""
+        whole = {
+            "model": {"name": self.model, **(pointer or {"stage": "Production"})},
+            "replicas": 1,
+            "strategy": {"scaleDownDelay": "2s"},
+            **spec,
+        }
+        kind = {"apiVersion": "serving.modelvane.dev/v1alpha1", "kind": "ModelDeployment"}
+        self.namespace.apply({**kind, "metadata": {"name": NAME}, "spec": whole})
+
+    def serve(self, **spec: Any) -> str:
+        """Register a version, promote it, deploy it, and wait until it serves."""
+        version = self.add_version()
+        self.promote(version)
+        self.deploy(**spec)
+        self.until_serves(version)
+        return version
+
+    def patch(self, spec: Mapping[str, Any]) -> None:
+        """Change fields of the ModelDeployment's spec."""
+        self.namespace.kubectl("patch", "mvd", NAME, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
+
+    def annotate(self, request: str, value: str) -> None:
+        """Ask the operator for something by annotation."""
+        self.namespace.kubectl("annotate", "--overwrite", "mvd", NAME, f"serving.modelvane.dev/{request}={value}")
+
+    def deployment(self) -> Manifest:
+        """Read the ModelDeployment."""
+        return self.namespace.get("mvd", NAME)
+
+    def status(self) -> Manifest:
+        """Read the ModelDeployment's status."""
+        status: Manifest = self.deployment().get("status", {})
+        return status
+
+    def until(self, what: str, holds: Callable[[Manifest], bool], *, seconds: float = 60) -> Manifest:
+        """Wait for a fact about the ModelDeployment and return it as it is then."""
+        return eventually(what, self.deployment, holds, seconds=seconds, show=status_line)
+
+    def stays_for(self, seconds: float, what: str, holds: Callable[[Manifest], bool]) -> None:
+        """Fail if a fact about the ModelDeployment does not hold for some seconds."""
+        throughout(what, self.deployment, holds, seconds=seconds, show=status_line)
+
+    def until_serves(self, version: str, *, seconds: float = 90) -> Manifest:
+        """Wait until a version serves alone with all its pods, and the status is about the present spec."""
+        return self.until(f"version {version} serves alone", lambda seen: serves(seen, version), seconds=seconds)
+
+    def until_rejected(self, version: str, *, seconds: float = 60) -> Manifest:
+        """Wait until a version is rejected and return the record of it."""
+        seen = self.until(f"version {version} is rejected", lambda seen: bool(rejected(seen, version)), seconds=seconds)
+        return rejected(seen, version)[-1]
+
+    def children(self, kind: str) -> list[Manifest]:
+        """Read the resources of a kind that the operator made."""
+        return self.namespace.get_all(kind, CHILDREN)
+
+    def until_revisions(self, count: int) -> list[Manifest]:
+        """Wait until there are as many Deployments of revisions and return them."""
+        return eventually(
+            f"{count} Deployments of revisions",
+            lambda: self.children("deployments"),
+            lambda found: len(found) == count,
+            show=lambda found: ", ".join(one["metadata"]["name"] for one in found),
+        )
+
+    def start_traffic(self) -> None:
+        """Send 120 requests a second to the Service until the traffic is ended."""
+        self.load.start(f"http://{NAME}/invocations", QUESTION, hold=CONNECTIONS)
+
+    def end_traffic(self, *, versions: set[str]) -> None:
+        """End the traffic: no request may have failed, and no version but these may have answered."""
+        traffic = self.load.stop()
+        assert not traffic.failed, f"{traffic.failed} of {traffic.sent} requests failed: {traffic.errors()}"
+        assert traffic.versions == versions, f"answers came from versions {sorted(traffic.versions)}"
+        assert traffic.rate() >= 100, f"only {traffic.rate():.0f} requests a second were sent"
+
+    def until_all_answers_are_by(self, version: str, *, seconds: float = 30) -> None:
+        """Wait until three lines of the load generator in a row name no other version."""
+        eventually(
+            f"all answers are by version {version}",
+            lambda: [set(second.versions) for second in self.load.so_far().seconds[-3:]],
+            lambda lines: all(versions == {version} for versions in lines),
+            seconds=seconds,
+        )
+
+
+def serves(deployment: Manifest, version: str) -> bool:
+    """Tell whether a version serves alone, with all its pods, for the present spec."""
+    status = deployment.get("status", {})
+    stable = status.get("stable", {})
+    return (
+        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and stable.get("version") == version
+        and not status.get("candidate")
+        and stable.get("readyReplicas") == deployment["spec"]["replicas"]
+        and is_true(deployment, "Ready")
+    )
+
+
+def rejected(deployment: Manifest, version: str) -> list[Manifest]:
+    """Return the records of a version's rejections."""
+    return [one for one in deployment.get("status", {}).get("rejected", []) if one["version"] == version]
+
+
+def status_line(deployment: Manifest) -> str:
+    """Say in one line what a ModelDeployment's status says."""
+    status = deployment.get("status", {})
+    parts = [
+        f"{part} {status[part]}" for part in ("phase", "desired", "stable", "candidate", "rejected") if part in status
+    ]
+    told = [f"{kind}={one['status']} {one['reason']}: {one['message']}" for kind, one in conditions(deployment).items()]
+    return "; ".join([*parts, *told]) or "no status"
