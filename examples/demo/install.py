@@ -26,8 +26,7 @@ def image_values(chart: str) -> dict[str, Any]:
 
 def reference(image: Mapping[str, str]) -> str:
     """Return the image reference that a chart makes of its `image` values."""
-    registry = f"{image['registry']}/" if image.get("registry") else ""
-    return f"{registry}{image['repository']}:{image['tag']}"
+    return f"{image['repository']}:{image['tag']}"
 
 
 def install(

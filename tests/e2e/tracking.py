@@ -49,7 +49,7 @@ class Tracking:
 
     def install(self, **changed: Any) -> None:
         """Install it, or upgrade it with changed values."""
-        install(self.namespace, RELEASE, "mlflow", self._images.mlflow, EMBEDDED_STORES, changed)
+        install(self.namespace, RELEASE, "mlflow", self._images.mlflow, EMBEDDED_STORES, {"workers": 1}, changed)
 
     def log_models(self, folder: Path) -> None:
         """Log the models that tests register versions of."""
