@@ -63,7 +63,7 @@ class Refused(Exception):  # noqa: N818 - a fact about the resource, no error of
         self.message: str = answer["message"]
         # That further rules were not checked is said in a cause of its own.
         self.causes = [
-            (cause["field"].removeprefix("<nil>"), cause["message"])
+            (cause["field"].removeprefix("<nil>").removeprefix("."), cause["message"])
             for cause in answer.get("details", {}).get("causes", [])
             if "some validation rules were not checked" not in cause["message"]
         ]
