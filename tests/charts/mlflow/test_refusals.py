@@ -1,0 +1,125 @@
+"""Values the chart does not take, each with the words that a user gets to see."""
+
+from typing import Any
+
+import pytest
+
+from tests.charts import helm
+
+EMBEDDED: dict[str, Any] = {"embedded": {"postgresql": {"enabled": True}, "s3": {"enabled": True}}}
+EXTERNAL: dict[str, Any] = {"existingSecret": "stores", "database": {"host": "db"}}
+
+BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"replicaCount": 2}, "at '': additional properties 'replicaCount' not allowed"),
+    "unknown key of the image": ({"image": {"tga": "1"}}, "at '/image': additional properties 'tga' not allowed"),
+    "unknown key of the database": (
+        {"database": {"password": "hunter2"}},
+        "at '/database': additional properties 'password' not allowed",
+    ),
+    "unknown key of an embedded store": (
+        {"embedded": {"s3": {"persistence": {}}}},
+        "at '/embedded/s3': additional properties 'persistence' not allowed",
+    ),
+    "unknown kind of resource": (
+        {"resources": {"request": {}}},
+        "at '/resources': additional properties 'request' not allowed",
+    ),
+    "text for a number": ({"replicas": "two"}, "at '/replicas': got string, want integer"),
+    "number for a text": ({"image": {"tag": 3.17}}, "at '/image/tag': got number, want string"),
+    "text for a switch": ({"telemetry": "no"}, "at '/telemetry': got string, want boolean"),
+    "no workers": ({"workers": 0}, "at '/workers': minimum: got 0, want 1"),
+    "port out of range": ({"service": {"port": 70000}}, "at '/service/port': maximum: got 70,000, want 65,535"),
+    "URI for a host": ({"database": {"host": "postgresql://db/mlflow"}}, "at '/database/host': "),
+    "host with a port": ({"database": {"host": "db:5432"}}, "at '/database/host': 'db:5432' does not match pattern"),
+    "connection string for a database name": ({"database": {"name": "dbname=x"}}, "at '/database/name': "),
+    "unknown TLS mode": ({"database": {"sslMode": "on"}}, "at '/database/sslMode': value must be one of 'disable', "),
+    "artifact root that is no bucket": ({"artifacts": {"root": "/mnt/artifacts"}}, "at '/artifacts/root': "),
+    "endpoint without scheme": (
+        {"artifacts": {"endpointUrl": "s3:8333"}},
+        "at '/artifacts/endpointUrl': 's3:8333' does",
+    ),
+    "keys in the endpoint": ({"artifacts": {"endpointUrl": "http://a:b@s3"}}, "at '/artifacts/endpointUrl': "),
+    "every host allowed": ({"allowedHosts": ["*"]}, "at '/allowedHosts/0': '*' does not match pattern"),
+    "URL for a host": ({"allowedHosts": ["https://mlflow.example.com"]}, "at '/allowedHosts/0': "),
+    "two hosts in one": ({"allowedHosts": ["a,b"]}, "at '/allowedHosts/0': 'a,b' does not match pattern"),
+    "every origin allowed": ({"corsAllowedOrigins": ["*"]}, "at '/corsAllowedOrigins/0': '*' does not match pattern"),
+    "tag in the repository": (
+        {"image": {"repository": "mlflow:3"}},
+        "at '/image/repository': 'mlflow:3' does not match",
+    ),
+    "size that is none": ({"tmp": {"sizeLimit": "big"}}, "at '/tmp/sizeLimit': 'big' does not match pattern"),
+    "variable without a name": ({"extraEnv": [{"value": "x"}]}, "at '/extraEnv/0': missing property 'name'"),
+    "label that is no text": ({"podLabels": {"tier": 1}}, "at '/podLabels/tier': got number, want string"),
+}
+
+BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "nothing set": (
+        {},
+        [
+            "no database: set database.host to your PostgreSQL server, or embedded.postgresql.enabled=true",
+            "set existingSecret or database.existingSecret to the name of a Secret with the keys POSTGRES_USER and",
+            "no artifact store: set existingSecret or artifacts.existingSecret to the name of a Secret with the keys "
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and MLFLOW_S3_ARTIFACT_ROOT, or embedded.s3.enabled=true",
+        ],
+    ),
+    "database without a Secret": (
+        {"database": {"host": "db", "userKey": "username"}, "artifacts": {"existingSecret": "keys"}},
+        [
+            "no database user and password: set existingSecret or database.existingSecret",
+            "keys username and POSTGRES_PASS",
+        ],
+    ),
+    "only the database": (
+        {"database": {"host": "db", "existingSecret": "db"}, "artifacts": {"root": "s3://models"}},
+        ["no artifact store: ", "with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"],
+    ),
+    "two databases": (
+        {**EMBEDDED, "database": {"host": "db"}},
+        ['database.host is "db" but embedded.postgresql.enabled is true: set only one of them'],
+    ),
+    "two artifact stores": (
+        {**EMBEDDED, "artifacts": {"endpointUrl": "http://s3:8333"}},
+        ['artifacts.endpointUrl is "http://s3:8333" but embedded.s3.enabled is true: set only one of them'],
+    ),
+    "bucket that the embedded store lacks": (
+        {**EMBEDDED, "artifacts": {"root": "s3://models/x"}},
+        ['artifacts.root is "s3://models/x" but the embedded store has only the bucket embedded.s3.bucket=mlflow'],
+    ),
+    "TLS to the embedded database": (
+        {**EMBEDDED, "database": {"sslMode": "require"}},
+        ["database.sslMode is require but the embedded PostgreSQL has no certificate"],
+    ),
+    "MLflow below the floor": (
+        {**EXTERNAL, "image": {"tag": "v3.10.1"}},
+        ["image.tag is v3.10.1 but MLflow before 3.11 has known holes", "set allowUnsupportedVersion=true"],
+    ),
+    "moving tag": ({**EXTERNAL, "image": {"tag": "latest"}}, ["image.tag is latest", "name a version"]),
+    "variable of the chart": (
+        {**EXTERNAL, "extraEnv": [{"name": "PGPASSWORD", "value": "x"}]},
+        ["extraEnv sets PGPASSWORD, which the chart sets from its own values"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BY_SCHEMA)
+def test_schema_refuses_and_names_the_place(case: str) -> None:
+    values, message = BY_SCHEMA[case]
+    assert message in helm.refusal("mlflow", EXTERNAL | values, release="mlflow")
+
+
+@pytest.mark.parametrize("case", BY_TEMPLATE)
+def test_values_that_do_not_fit_together_are_refused(case: str) -> None:
+    values, messages = BY_TEMPLATE[case]
+    said = helm.refusal("mlflow", values, release="mlflow")
+    assert "these values do not work together:" in said
+    for message in messages:
+        assert message in said
+
+
+@pytest.mark.parametrize("tag", ["3.11.0", "3.17.2-team", "dev-0123456789ab", "v4.0", "3.12.0@sha256:" + "0" * 64])
+def test_supported_tags_and_tags_that_are_no_version_are_taken(tag: str) -> None:
+    helm.render("mlflow", {**EXTERNAL, "image": {"tag": tag}}, release="mlflow")
+
+
+def test_floor_can_be_overridden() -> None:
+    helm.render("mlflow", {**EXTERNAL, "image": {"tag": "2.22.4"}, "allowUnsupportedVersion": True}, release="mlflow")
