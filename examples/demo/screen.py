@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -55,8 +56,10 @@ class Screen:
             return
         if self._drawn:
             print(f"\x1b[{self._drawn}A\x1b[J", end="", file=self._out)
+        # A row that wraps would take two lines, and the next table would be drawn in the wrong place.
+        width = shutil.get_terminal_size().columns - 1
         for row in table:
-            self.say(f"      {row}")
+            self.say(f"      {row}"[:width])
         self._drawn = len(table)
 
     def settle(self) -> None:

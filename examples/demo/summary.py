@@ -52,7 +52,7 @@ class Summary:
         )
         lines.append(f"Requests failed                        {self.traffic.failed:8}")
         p50, p99 = self.traffic.median_p50(), self.traffic.worst_p99()
-        if p50 and p99:
+        if p50 is not None and p99 is not None:
             lines.append(
                 f"Time of an answer                      {p50:8.0f} ms median, {p99:.0f} ms p99 of the worst second"
             )

@@ -30,7 +30,7 @@ def line(second: Second, total: Traffic, deployment: Manifest, since: float) -> 
         f"v{version} {second.count(version):>3}/s ({_role(version, deployment)})"
         for version in sorted(_known(second, deployment), key=_number)
     ]
-    return f"+{since:4.1f} s  {' · '.join(parts)} · {total.failed} failed"
+    return f"+{since:4.1f} s  {' · '.join(parts)} · {total.failed} failed · {what_goes_on(deployment)}"
 
 
 def what_goes_on(deployment: Manifest) -> str:
@@ -78,7 +78,9 @@ def _pods(version: str, deployment: Manifest) -> str:
 
 
 def _latency(second: Second) -> str:
-    return f" · p50 {second.p50_ms:.0f} ms, p99 {second.p99_ms:.0f} ms" if second.p50_ms and second.p99_ms else ""
+    if second.p50_ms is None or second.p99_ms is None:
+        return ""
+    return f" · p50 {second.p50_ms:.0f} ms, p99 {second.p99_ms:.0f} ms"
 
 
 def _number(version: str) -> tuple[int, str]:

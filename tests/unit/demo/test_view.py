@@ -34,7 +34,7 @@ def test_the_table_shows_each_version_with_its_share() -> None:
 def test_the_line_says_the_same() -> None:
     now = second(v1=30, v2=90)
     said = view.line(now, Traffic([now]), SHIFTING, 5.0)
-    assert said == "+ 5.0 s  v1  30/s (stable) · v2  90/s (candidate) · 0 failed"
+    assert said == "+ 5.0 s  v1  30/s (stable) · v2  90/s (candidate) · 0 failed · Shifting: moving to version 2"
 
 
 def test_versions_are_in_the_order_of_their_numbers() -> None:
