@@ -1,0 +1,71 @@
+"""The command line: `modelvane-serving fetch` and `modelvane-serving serve`.
+
+The only place that reads and prepares the environment. Each command's module is imported after that, because MLflow and
+prometheus_client look at it when they are imported, and no sooner than it is wanted, because the time from start to
+ready is part of every rollout.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from modelvane_serving import mlflow_imports
+from modelvane_serving.failure import StartError, write_termination_message
+from modelvane_serving.logs import configure_logging
+from modelvane_serving.settings import read_fetch_settings, read_serve_settings
+
+TERMINATION_LOG: Final = "/dev/termination-log"
+USAGE: Final = "usage: modelvane-serving fetch|serve"
+
+
+def main() -> None:
+    """Run one command; a failure is written where Kubernetes looks for it."""
+    if len(sys.argv) != 2 or sys.argv[1] not in {"fetch", "serve"}:
+        sys.exit(USAGE)
+    # Files of a model are for this user alone, whatever the image's default is.
+    os.umask(0o077)
+    # The first process of a container ignores SIGTERM unless it asks for it: a pod deleted while its model loads would
+    # otherwise wait out its whole grace period.
+    signal.signal(signal.SIGTERM, _exit_at_once)
+    configure_logging()
+    try:
+        run_fetch() if sys.argv[1] == "fetch" else run_serve()
+    except StartError as failure:
+        logging.getLogger("modelvane_serving").error(failure.message, extra={"fields": {"reason": failure.reason}})
+        write_termination_message(failure, Path(os.environ.get("MODELVANE_TERMINATION_LOG", TERMINATION_LOG)))
+        sys.exit(1)
+
+
+def run_fetch() -> None:
+    """Run `fetch`."""
+    settings = read_fetch_settings(os.environ)
+    # MLflow's artifact code takes these from the environment only.
+    os.environ["MLFLOW_REGISTRY_URI"] = settings.registry_uri
+    os.environ.setdefault("MLFLOW_TRACKING_URI", settings.registry_uri)
+    mlflow_imports.prepare()
+    importlib.import_module("modelvane_serving.fetch").fetch(settings)
+
+
+def run_serve() -> None:
+    """Run `serve`."""
+    settings = read_serve_settings(os.environ)
+    if settings.workers > 1:
+        # prometheus_client looks for it when it is imported, and then counts in files that all workers can read.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelvane-metrics-")
+    mlflow_imports.prepare()
+    importlib.import_module("modelvane_serving.serve").serve(settings)
+
+
+def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:
+    # 128 + 15, as a shell reports it. Not sys.exit: a model's own loading code may catch SystemExit.
+    os._exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Why a pod could not start, as one JSON object in the container's termination message.
+
+The operator reads it from the pod's status and turns it into `rejected`, so the reasons are part of the contract
+between the two programs: they are constants here and nowhere else.
+"""
+
+import json
+from pathlib import Path
+from typing import Final
+
+MODEL_NOT_FOUND: Final = "ModelNotFound"
+FETCH_FAILED: Final = "FetchFailed"
+ARTIFACT_MISSING: Final = "ArtifactMissing"
+DIGEST_MISMATCH: Final = "DigestMismatch"
+MODEL_LOAD_FAILED: Final = "ModelLoadFailed"
+INPUT_EXAMPLE_FAILED: Final = "InputExampleFailed"
+INVALID_MODEL: Final = "InvalidModel"
+INVALID_SETTINGS: Final = "InvalidSettings"
+
+# Kubernetes keeps 4096 bytes of a termination message; a sentence that is longer than this is no sentence.
+MESSAGE_LIMIT: Final = 1024
+
+
+class StartError(Exception):
+    """Ends the program: a reason that the operator knows and a sentence that a person understands."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = one_line(message)
+
+
+def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Fold white space and cut at the limit, so that any exception's text fits a status field."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def write_termination_message(failure: StartError, path: Path) -> None:
+    """Write the object. Where there is no such file (outside Kubernetes) the log has the same words."""
+    text = json.dumps({"reason": failure.reason, "message": failure.message}, ensure_ascii=False)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        return

@@ -1,0 +1,140 @@
+"""`modelvane-serving fetch`: one version of a registered model, from the registry into a directory.
+
+Runs as the pod's init container, the only one with credentials. It tells "there is no such version" from "the registry
+cannot be reached" from "the files are gone", because the operator treats them differently: the second is waited for,
+the others reject the version.
+"""
+
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from requests import HTTPError
+
+from modelvane_serving.failure import ARTIFACT_MISSING, FETCH_FAILED, MODEL_NOT_FOUND, StartError, one_line
+from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, Manifest, read_tree, write_manifest
+from modelvane_serving.mlmodel import MlModel, read_mlmodel
+from modelvane_serving.settings import FetchSettings
+
+_log = logging.getLogger(__name__)
+
+# Error codes of the registry by which it says that there is no such thing.
+ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+
+
+def fetch(settings: FetchSettings) -> None:
+    """Download, check and describe the model."""
+    started = time.monotonic()
+    version = read_version(settings)
+    artifacts = settings.model_dir / ARTIFACTS_DIR
+    download(settings, artifacts)
+    manifest = read_tree(artifacts)
+    if not manifest.files:
+        raise StartError(
+            ARTIFACT_MISSING,
+            f"{model_uri(settings)} exists, but there is no file at its source {redact(str(version.source))}",
+        )
+    model = read_mlmodel(artifacts)
+    write_facts(settings, version, model, manifest)
+    write_manifest(manifest, settings.model_dir)
+    fields = {
+        "model_uri": model_uri(settings),
+        "digest": manifest.digest,
+        "files": len(manifest.files),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    _log.info("model fetched", extra={"fields": fields})
+
+
+def read_version(settings: FetchSettings) -> ModelVersion:
+    """Ask the registry for the version."""
+    with failures_as(FETCH_FAILED, f"the registry at {redact(settings.registry_uri)} gave no answer"):
+        try:
+            version = MlflowClient(registry_uri=settings.registry_uri).get_model_version(
+                settings.model_name, settings.model_version
+            )
+        except RestException as error:
+            if error.error_code in ABSENT:
+                raise StartError(
+                    MODEL_NOT_FOUND,
+                    f"the registry has no version {settings.model_version} of model {settings.model_name!r}",
+                ) from None
+            raise
+    if version.status != "READY":
+        raise StartError(FETCH_FAILED, f"{model_uri(settings)} is {version.status}, not READY")
+    return version
+
+
+def download(settings: FetchSettings, artifacts: Path) -> None:
+    """Download into an empty directory; MLflow refuses names that lead out of it, `read_tree` refuses links."""
+    # An earlier run of this container may have left half a model.
+    shutil.rmtree(artifacts, ignore_errors=True)
+    artifacts.mkdir(parents=True)
+    with failures_as(FETCH_FAILED, f"the files of {model_uri(settings)} could not be downloaded"):
+        try:
+            ModelsArtifactRepository(model_uri(settings)).download_artifacts("", str(artifacts))  # type: ignore[no-untyped-call]
+        except MlflowException as error:
+            if error.error_code in ABSENT:
+                raise missing(settings, error) from None
+            raise
+        except HTTPError as error:
+            if error.response is not None and error.response.status_code == 404:
+                raise missing(settings, error) from None
+            raise
+
+
+def missing(settings: FetchSettings, error: Exception) -> StartError:
+    """Build the failure of a version whose files are gone."""
+    return StartError(ARTIFACT_MISSING, f"{model_uri(settings)} exists, but not its files: {explain(error)}")
+
+
+def write_facts(settings: FetchSettings, version: ModelVersion, model: MlModel, manifest: Manifest) -> None:
+    """Write facts.json: what `serve` answers on /model-info without asking the registry."""
+    facts: dict[str, Any] = {
+        "model_name": settings.model_name,
+        "model_version": settings.model_version,
+        "run_id": version.run_id or None,
+        "model_uri": model_uri(settings),
+        "source": redact(str(version.source)),
+        "flavors": list(model.flavors),
+        "signature": model.signature,
+        "has_input_example": model.serving_input_example in manifest.files,
+    }
+    (settings.model_dir / FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def model_uri(settings: FetchSettings) -> str:
+    """Name the version as MLflow does."""
+    return f"models:/{settings.model_name}/{settings.model_version}"
+
+
+@contextmanager
+def failures_as(reason: str, what: str) -> Iterator[None]:
+    """Turn any error into a failure with this reason. A plug-in or a store may raise anything."""
+    try:
+        yield
+    except StartError:
+        raise
+    except Exception as error:
+        raise StartError(reason, f"{what}: {explain(error)}") from None
+
+
+def explain(error: Exception) -> str:
+    """Name an error by its type and its words, without the credentials that a URL in it may carry."""
+    return redact(one_line(f"{type(error).__name__}: {error}", 600))
+
+
+def redact(text: str) -> str:
+    """Cut user names, passwords and query strings (signatures of presigned links) out of the URLs in a text."""
+    text = re.sub(r"(\w://)[^/@\s]+@", r"\1", text)
+    return re.sub(r"(\w://[^\s?'\"]+)\?[^\s'\"]+", r"\1", text)

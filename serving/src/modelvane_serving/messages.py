@@ -1,0 +1,86 @@
+"""A request and an answer of the ASGI protocol, with no framework between: bytes in, bytes out."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from modelvane_serving.errors import ApiError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON_TYPE: Final = b"application/json"
+
+
+class ClientGoneError(Exception):
+    """The caller closed the connection before its request was whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request whose body has not been read yet."""
+
+    method: str
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    receive: Receive
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header by its lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+    async def body(self, limit: int) -> bytes:
+        """Read the body; what is too large is refused by its declared length before it is read.
+
+        The rest of a refused body is thrown away as it arrives, so that the caller can read its answer.
+        """
+        encoding = self.header(b"content-encoding")
+        if encoding and encoding.lower() != "identity":
+            message = "an encoded body is not taken"
+            raise ApiError(415, "UnsupportedEncoding", message, "Content-Encoding", "identity", encoding)
+        declared = self.header(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit, int(declared))
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message_in = await self.receive()
+            if message_in["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunk = message_in.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit, None)
+            chunks.append(chunk)
+            if not message_in.get("more_body", False):
+                return b"".join(chunks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """One answer, whole."""
+
+    status: int = 200
+    body: bytes
+    content_type: bytes = JSON_TYPE
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    async def send(self, send: Send, *, close: bool) -> None:
+        """Send it; `close` asks the caller to make its next request on a new connection."""
+        headers = [
+            (b"content-type", self.content_type),
+            (b"content-length", b"%d" % len(self.body)),
+            *self.headers,
+        ]
+        if close:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def _too_large(limit: int, got: int | None) -> ApiError:
+    return ApiError(413, "BodyTooLarge", f"the body may have {limit} bytes", expected=limit, got=got)

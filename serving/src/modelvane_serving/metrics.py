@@ -1,0 +1,73 @@
+"""Prometheus metrics of one serving process, or of all its workers added up.
+
+prometheus_client decides when it is imported whether it counts in memory or in files shared by several processes, so
+this module is imported after `PROMETHEUS_MULTIPROC_DIR` is set, and only set when there is more than one worker.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LABELS = ("model", "version", "revision")
+# From a linear model's answer to a slow one's.
+BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+# A second series for each counter, of when it began, would double what is scraped.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """Counts requests; every series carries the model, its version and the revision that serves it."""
+
+    def __init__(self, *, model: str, version: str, revision: str) -> None:
+        self._registry = CollectorRegistry()
+        self._identity = (model, version, revision)
+        shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._requests = Counter(
+            "modelvane_requests_total",
+            "Requests answered, by status code and route.",
+            (*LABELS, "code", "path"),
+            registry=self._registry,
+        )
+        duration = Histogram(
+            "modelvane_request_duration_seconds",
+            "Seconds from the head of a prediction request to its answer.",
+            LABELS,
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        in_flight = Gauge(
+            "modelvane_requests_in_flight",
+            "Prediction requests being answered.",
+            LABELS,
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self._info = Gauge(
+            "modelvane_model_info",
+            "What is served: always 1.",
+            (*LABELS, "run_id", "digest", "engine"),
+            multiprocess_mode="max",
+            registry=self._registry,
+        )
+        self.duration = duration.labels(*self._identity)
+        self.in_flight = in_flight.labels(*self._identity)
+        # A registry of its own: the collector reads the files of all workers, this one's included.
+        self._output = CollectorRegistry() if shared else self._registry
+        if shared:
+            MultiProcessCollector(self._output)  # type: ignore[no-untyped-call]
+
+    def describe_model(self, *, run_id: str, digest: str, engine: str) -> None:
+        """Set the info series."""
+        self._info.labels(*self._identity, run_id, digest, engine).set(1)
+
+    def count(self, code: int, path: str) -> None:
+        """Count one answer; `path` is the route, never what the caller typed."""
+        self._requests.labels(*self._identity, str(code), path).inc()
+
+    def render(self) -> bytes:
+        """Write the exposition."""
+        return generate_latest(self._output)

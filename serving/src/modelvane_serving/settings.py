@@ -1,0 +1,120 @@
+"""The environment of a serving pod, read once into frozen values.
+
+Everything comes by environment because that is what the operator writes into the pod. A value that cannot be used ends
+the program with `InvalidSettings` before any work is done.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from modelvane_serving.failure import INVALID_SETTINGS, StartError
+
+DEFAULT_MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchSettings:
+    """What `fetch` needs to know. Where the registry is, and as whom, is MLflow's own environment."""
+
+    model_name: str
+    model_version: str
+    model_dir: Path
+    registry_uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
+    """What `serve` needs to know."""
+
+    model_name: str
+    model_version: str
+    model_dir: Path
+    model_stage: str | None
+    model_alias: str | None
+    revision: str
+    host: str | None
+    port: int
+    workers: int
+    verify_input_example: bool
+    drain_seconds: float
+    max_body_bytes: int
+
+
+def read_fetch_settings(env: Mapping[str, str]) -> FetchSettings:
+    """Read the environment of the init container."""
+    return FetchSettings(
+        model_name=_required(env, "MODELVANE_MODEL_NAME"),
+        model_version=_required(env, "MODELVANE_MODEL_VERSION"),
+        model_dir=Path(env.get("MODELVANE_MODEL_DIR") or "/model"),
+        registry_uri=env.get("MLFLOW_REGISTRY_URI") or _required(env, "MLFLOW_TRACKING_URI"),
+    )
+
+
+def read_serve_settings(env: Mapping[str, str]) -> ServeSettings:
+    """Read the environment of the main container."""
+    return ServeSettings(
+        model_name=_required(env, "MODELVANE_MODEL_NAME"),
+        model_version=_token("MODELVANE_MODEL_VERSION", _required(env, "MODELVANE_MODEL_VERSION")),
+        model_dir=Path(env.get("MODELVANE_MODEL_DIR") or "/model"),
+        model_stage=env.get("MODELVANE_MODEL_STAGE") or None,
+        model_alias=env.get("MODELVANE_MODEL_ALIAS") or None,
+        revision=_token("MODELVANE_REVISION", env.get("MODELVANE_REVISION") or ""),
+        host=env.get("MODELVANE_HOST") or None,
+        port=_integer(env, "MODELVANE_PORT", default=8080, low=0, high=65535),
+        workers=_integer(env, "MODELVANE_WORKERS", default=1, low=1, high=64),
+        verify_input_example=_boolean(env, "MODELVANE_VERIFY_INPUT_EXAMPLE", default=True),
+        drain_seconds=_seconds(env, "MODELVANE_DRAIN_SECONDS", default=5.0),
+        max_body_bytes=_integer(env, "MODELVANE_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**40),
+    )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name)
+    if not value:
+        raise StartError(INVALID_SETTINGS, f"{name} is not set")
+    return value
+
+
+def _token(name: str, value: str) -> str:
+    """Check a value that goes into a header of every answer."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", value):
+        raise StartError(INVALID_SETTINGS, f"{name} may have letters, digits, '.', '_' and '-', got {value!r}")
+    return value
+
+
+def _integer(env: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise StartError(INVALID_SETTINGS, f"{name} must be a whole number, got {text!r}") from None
+    if not low <= value <= high:
+        raise StartError(INVALID_SETTINGS, f"{name} must be between {low} and {high}, got {value}")
+    return value
+
+
+def _seconds(env: Mapping[str, str], name: str, *, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise StartError(INVALID_SETTINGS, f"{name} must be a number of seconds, got {text!r}") from None
+    if not 0 <= value <= 3600:
+        raise StartError(INVALID_SETTINGS, f"{name} must be between 0 and 3600 seconds, got {text}")
+    return value
+
+
+def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = (env.get(name) or "").lower()
+    if not text:
+        return default
+    if text not in {"true", "false"}:
+        raise StartError(INVALID_SETTINGS, f"{name} must be true or false, got {text!r}")
+    return text == "true"
