@@ -1,0 +1,44 @@
+"""Decides which kind of cluster a command is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from tests.cluster.existing import ExistingCluster
+from tests.cluster.kind import KindCluster
+from tests.cluster.local import LocalNode
+
+KINDS = ("auto", "local", "kind", "current")
+
+
+class Kubernetes(Protocol):
+    """What every kind of cluster can do."""
+
+    kind: str
+    name: str
+    kubeconfig: Path
+
+    def up(self) -> None:
+        """Start the cluster unless it is up."""
+
+    def down(self) -> None:
+        """Remove the cluster, if it is ours to remove."""
+
+    def load(self) -> None:
+        """Make the project's images available in it."""
+
+    def status(self) -> str:
+        """Say in a word whether it runs."""
+
+
+def choose(kind: str, name: str, context: str | None) -> Kubernetes:
+    """Return the cluster that is meant: the one asked for, else the one that is up, else what this machine can."""
+    local, kind_cluster = LocalNode(name), KindCluster(name)
+    if kind == "current" or context is not None:
+        return ExistingCluster(name, context)
+    if kind == "local" or (kind == "auto" and local.exists()):
+        return local
+    if kind == "kind" or kind_cluster.exists() or kind_cluster.is_possible():
+        return kind_cluster
+    return local

@@ -1,0 +1,139 @@
+"""kind: a node that runs as a container of Docker or Podman.
+
+The commands are data, so that what would be run can be checked where no container engine is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from tests.cluster import Failure, places, project_images, tools
+from tests.cluster.components import render
+from tests.cluster.steps import say, step
+
+CONFIG = places.HERE / "kind.yaml"
+ENGINES = ("docker", "podman")
+Command = list[str]
+
+
+def node_image() -> str:
+    """Return the node image that the configuration pins."""
+    return str(yaml.safe_load(CONFIG.read_text())["nodes"][0]["image"])
+
+
+def engine_commands(engine: str) -> list[Command]:
+    """Return the commands that must succeed for kind to be possible with an engine, the last one alone if it can."""
+    return [[engine, "info"], [engine, "image", "inspect", node_image()], [engine, "pull", "--quiet", node_image()]]
+
+
+def create_commands(kind: str, kubectl: str, name: str, kubeconfig: Path) -> list[Command]:
+    """Return the commands of ``up``; the last one reads the manifest of metrics-server."""
+    metrics = str(tools.folder_of(tools.METRICS) / "images.tar")
+    return [
+        [kind, "create", "cluster", "--name", name, f"--config={CONFIG}", f"--kubeconfig={kubeconfig}", "--wait=120s"],
+        [kind, "load", "image-archive", metrics, "--name", name],
+        [kubectl, f"--kubeconfig={kubeconfig}", "apply", "--server-side", "--filename=-"],
+    ]
+
+
+def load_commands(kind: str, name: str, images: list[project_images.Image]) -> list[Command]:
+    """Return the commands that bring image archives into the node."""
+    return [[kind, "load", "image-archive", str(image.archive), "--name", name] for image in images]
+
+
+def delete_command(kind: str, name: str, kubeconfig: Path) -> Command:
+    """Return the command of ``down``."""
+    return [kind, "delete", "cluster", "--name", name, f"--kubeconfig={kubeconfig}"]
+
+
+class KindCluster:
+    """A cluster made by kind, with a kubeconfig of its own: the user's is never written to."""
+
+    kind = "kind"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.kubeconfig = places.cache() / "kind" / name / "kubeconfig"
+
+    def exists(self) -> bool:
+        """Tell whether ``up`` began to create this cluster."""
+        return self.kubeconfig.parent.exists()
+
+    def is_possible(self) -> bool:
+        """Tell whether an engine answers and its node image can be had."""
+        return _engine() is not None
+
+    def up(self) -> None:
+        """Create the cluster unless it is there."""
+        if self.status() == "up":
+            say(f"cluster {self.name} is up (kind)")
+            return
+        if _engine() is None:
+            raise Failure(f"kind needs Docker or Podman, and its node image {node_image()}: neither engine offers it")
+        with project_images.built_meanwhile():
+            tools.build([tools.KIND, tools.METRICS, tools.CLIENT])
+            kubectl = str(tools.ensure().kubectl)
+        if self.exists():
+            self.down()
+        self.kubeconfig.parent.mkdir(parents=True)
+        text = (places.HERE / "metrics-server.yaml").read_text()
+        manifest = render(text, cgroup="", images={"METRICS_SERVER_IMAGE": tools.image_ref("metrics-server")})
+        create, load, apply = create_commands(_kind(), kubectl, self.name, self.kubeconfig)
+        for text, command, given in (("create", create, ""), ("load images", load, ""), ("addons", apply, manifest)):
+            with step(f"kind: {text}"):
+                _run(command, given)
+
+    def down(self) -> None:
+        """Delete the cluster and its kubeconfig."""
+        if not self.exists():
+            say(f"cluster {self.name} is not up")
+            return
+        tools.build([tools.KIND])
+        with step(f"kind: delete {self.name}"):
+            _run(delete_command(_kind(), self.name, self.kubeconfig))
+        shutil.rmtree(self.kubeconfig.parent)
+
+    def status(self) -> str:
+        """Say in a word whether the cluster runs."""
+        if not self.kubeconfig.exists():
+            return "not up"
+        probe = [str(tools.ensure().kubectl), f"--kubeconfig={self.kubeconfig}", "get", "--raw=/readyz"]
+        return "up" if subprocess.run(probe, capture_output=True, check=False).returncode == 0 else "not answering"
+
+    def load(self) -> None:
+        """Load every image of the project; kind itself skips those that the node has."""
+        tools.build([tools.KIND])
+        images = project_images.ensure()
+        for image, command in zip(images, load_commands(_kind(), self.name, images), strict=True):
+            with step(f"load {image.ref}"):
+                _run(command)
+
+
+def _kind() -> str:
+    return str(tools.folder_of(tools.KIND) / "kind")
+
+
+def _engine() -> str | None:
+    """Return the engine that answers and has, or can pull, the node image."""
+    for engine in ENGINES:
+        if shutil.which(engine):
+            info, inspect, pull = engine_commands(engine)
+            if _succeeds(info) and (_succeeds(inspect) or _succeeds(pull)):
+                return engine
+    return None
+
+
+def _succeeds(command: Command) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _run(command: Command, given: str = "") -> None:
+    environment = {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": _engine() or ENGINES[0]}
+    done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failure(f"{' '.join(command)}:\n{done.stderr.strip()}")

@@ -1,0 +1,55 @@
+"""The project's own images, as clusters load them; ``images.build`` knows how they are made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import places, tools
+from tests.cluster.steps import say, step
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image reference and the OCI archive that holds it."""
+
+    ref: str
+    archive: Path
+
+
+def ensure() -> list[Image]:
+    """Return every image of the project and of the tests, building those whose inputs changed."""
+    from images import build  # noqa: PLC0415 - needed by `load` only, and building is not this package's business
+
+    with step("images"):
+        return [Image(built.ref, built.archive) for built in build.ensure(list(build.NAMES)).values()]
+
+
+@contextmanager
+def built_meanwhile() -> Iterator[None]:
+    """Build the images beside a first build of the binaries: one waits for the network when the other computes.
+
+    A failure here is not reported: ``load`` builds what is missing, and says what is wrong.
+    """
+    if tools.folder_of(tools.NODE).exists():
+        yield
+        return
+    log = places.cache() / "images.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    say(f"  the images are built meanwhile; log: {log}")
+    with log.open("w") as output:
+        builder = subprocess.Popen(
+            [sys.executable, "-m", "images.build"], cwd=places.ROOT, stdout=output, stderr=output
+        )
+    try:
+        yield
+        with step("images, if they are not yet built"):
+            builder.wait()
+    finally:
+        if builder.poll() is None:
+            builder.terminate()
+            builder.wait()

