@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.types import DataType, Schema
 from mlflow.utils.proto_json_utils import (

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 from pydantic import BaseModel
 
 from modelvane_serving.errors import ApiError
