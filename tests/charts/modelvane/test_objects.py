@@ -39,6 +39,7 @@ def test_operator_gets_its_settings() -> None:
         "MODELVANE_NAMESPACES": "a,b",
         "MODELVANE_LEASE_NAME": "modelvane",
         "MODELVANE_LOG_LEVEL": "debug",
+        "MODELVANE_LOG_FORMAT": "text",
         "MODELVANE_WORKERS": "9",
         "MODELVANE_HTTP_PORT": "8080",
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
