@@ -1,5 +1,6 @@
 """What must hold for every way to install the chart, one ci/*-values.yaml each."""
 
+import functools
 import json
 import pathlib
 import re
@@ -15,6 +16,7 @@ EVERYTHING = helm.CHARTS / "mlflow" / "ci" / "everything-values.yaml"
 in_every_scenario = pytest.mark.parametrize("values", SCENARIOS, ids=lambda path: path.stem.removesuffix("-values"))
 
 
+@functools.cache
 def rendered(values: pathlib.Path) -> list[helm.Manifest]:
     return helm.manifests("mlflow", values, release="mlflow")
 
