@@ -1,0 +1,145 @@
+"""Wires everything together and runs it: the only place that knows all the parts."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+
+import kopf
+from kubernetes.aio.client import ApiClient
+
+from modelvane import registry
+from modelvane.handlers import build_handlers, build_kopf_settings
+from modelvane.http import start_http
+from modelvane.kube import Kube, connect
+from modelvane.leader import LostLeadershipError, lead
+from modelvane.poller import Poller
+from modelvane.queue import Queue
+from modelvane.reconcile import Reconciler
+from modelvane.settings import Settings, SettingsError, read_settings
+from modelvane.state import Key
+
+logger = logging.getLogger("modelvane")
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line, for whoever collects logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """Write one line for each decision; what libraries think aloud is kept out."""
+    handler = logging.StreamHandler(sys.stdout)
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logger.setLevel(level.upper())
+    # MLflow and kopf install handlers of their own, which would write each line twice or in another shape.
+    for name in ("mlflow", "kopf"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+
+
+async def act(settings: Settings, client: ApiClient) -> None:
+    """Watch, poll and reconcile until something ends."""
+    kube = Kube(client)
+    queue = Queue[Key]()
+    poller = Poller(kube, queue.add)
+    reconciler = Reconciler(kube, poller, settings.serving_image, settings.pod_name)
+    watching = kopf.operator(
+        registry=build_handlers(queue.add),
+        settings=build_kopf_settings(),
+        namespaces=settings.namespaces,
+        clusterwide=not settings.namespaces,
+        standalone=True,
+    )
+    tasks = {
+        asyncio.create_task(queue.work(reconciler.run, settings.workers), name="queue"),
+        asyncio.create_task(watching, name="kopf"),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        raise RuntimeError("the operator stopped watching")
+    finally:
+        poller.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=2)
+
+
+async def run(settings: Settings) -> int:
+    """Run until a signal, the loss of leadership or an error, and return the exit code."""
+    client = await connect()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+    async def work() -> None:
+        await act(settings, client)
+
+    if settings.leader_election:
+        job = lead(client, settings.lease_name, settings.pod_namespace, settings.pod_name, work)
+    else:
+        job = work()
+    working = asyncio.create_task(job, name="work")
+    runner = await start_http(settings.http_port, lambda: not working.done(), lambda: not stopping.is_set())
+    stop = asyncio.create_task(stopping.wait(), name="signals")
+    try:
+        await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            logger.info("stopping")
+            working.cancel()
+            await asyncio.wait({working}, timeout=4)
+            return 0
+        working.result()
+        return 1
+    except LostLeadershipError as lost:
+        logger.warning("%s: stopping", lost)
+        return 1
+    finally:
+        stop.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await runner.cleanup()
+                await client.close()  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Start the operator."""
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        sys.exit(f"modelvane: {error}")
+    registry.configure()
+    configure_logging(settings.log_level, settings.log_format)
+    logger.info("modelvane starts; serving image %s", settings.serving_image)
+    try:
+        code = asyncio.run(run(settings))
+    except Exception:
+        logger.exception("modelvane stops")
+        code = 1
+    logging.shutdown()
+    # A thread that waits for a dead registry would hold up a normal exit, and with it the hand-over to a new replica.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

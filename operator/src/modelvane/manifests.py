@@ -1,0 +1,280 @@
+"""The Kubernetes objects of a ModelDeployment, as plain dicts. Pure.
+
+A revision's Deployment is built once, when the revision is made, and never again: a later release of the operator may
+build it differently without touching what serves. The Service and the disruption budget follow every reconcile.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modelvane.names import (
+    ANNOTATION_APPLIED,
+    ANNOTATION_IMAGE,
+    ANNOTATION_MODEL_URI,
+    API_VERSION,
+    deployment_name,
+    model_labels,
+    revision_labels,
+    service_selector,
+    short_hash,
+)
+from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
+from modelvane.state import Observed, Revision, Traffic
+
+Manifest = dict[str, Any]
+
+PORT = 8080
+MODEL_DIR = "/model"
+CA_DIR = "/etc/modelvane/ca"
+USER = 65532
+DRAIN_SECONDS = 5
+GRACE_SECONDS = 30
+
+# What identifies an item of these lists, as in Kubernetes' own strategic merge. Other lists are replaced whole.
+_MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "imagePullSecrets": "name",
+    "volumeMounts": "mountPath",
+    "ports": "containerPort",
+}
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def build_deployment(o: Observed, revision: Revision, replicas: int, default_image: str) -> Manifest:
+    """Build the Deployment of one revision."""
+    if o.registry is None:
+        raise ValueError("a revision cannot be described without its ModelRegistry")
+    image = o.spec.runtime.image or default_image
+    labels = revision_labels(o.name, revision.version, revision.name)
+    annotations = {ANNOTATION_MODEL_URI: f"models:/{o.spec.model.name}/{revision.version}"}
+    pod: Manifest = {
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": _pod_spec(o.spec, o.registry, revision, image, labels),
+    }
+    merged = merge(pod, {"metadata": o.spec.template.metadata, "spec": o.spec.template.spec})
+    # The labels choose the pods: a template that repeats one with another value would cut the revision loose.
+    merged["metadata"]["labels"] = {**merged["metadata"]["labels"], **labels}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            **_metadata(o, deployment_name(o.name, revision.name), labels),
+            "annotations": {**annotations, ANNOTATION_IMAGE: image},
+        },
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            "progressDeadlineSeconds": max(1, round(o.spec.progress_deadline.total_seconds())),
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "selector": {"matchLabels": service_selector(o.name, revision.name)},
+            "template": merged,
+        },
+    }
+
+
+def build_service(o: Observed, traffic: Traffic) -> Manifest:
+    """Build the Service. Its selector is the traffic: one revision, or all while they share it."""
+    wanted = o.spec.service
+    port: Manifest = {"name": "http", "port": wanted.port, "targetPort": "http", "protocol": "TCP"}
+    if wanted.node_port is not None:
+        port["nodePort"] = wanted.node_port
+    return _sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {**_metadata(o, o.name, model_labels(o.name)), "annotations": dict(wanted.annotations)},
+            "spec": {
+                "type": wanted.type,
+                "selector": service_selector(o.name, traffic.revision),
+                "ports": [port],
+            },
+        }
+    )
+
+
+def build_budget(o: Observed) -> Manifest | None:
+    """Build the disruption budget over all revisions. One pod alone gets none: it would block every drain."""
+    if o.spec.replicas < 2:
+        return None
+    return _sealed(
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {**_metadata(o, o.name, model_labels(o.name)), "annotations": {}},
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": service_selector(o.name, None)},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            },
+        }
+    )
+
+
+def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Manifest:
+    """Merge a partial object over a whole one the way `kubectl patch` does; null removes a field."""
+    merged = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        elif key in _MERGE_KEYS and isinstance(value, Sequence) and isinstance(merged.get(key), Sequence):
+            merged[key] = _merge_list(merged[key], value, _MERGE_KEYS[key])
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_list(base: Sequence[Any], patch: Sequence[Any], key: str) -> list[Any]:
+    items = {item.get(key): item for item in base}
+    for item in patch:
+        items[item.get(key)] = merge(items.get(item.get(key), {}), item)
+    return list(items.values())
+
+
+def differs(wanted: object, live: object) -> bool:
+    """Say whether a live object misses something that is wanted. What the API server added does not count."""
+    if isinstance(wanted, Mapping):
+        return not isinstance(live, Mapping) or any(differs(value, live.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return (
+            not isinstance(live, list)
+            or len(wanted) != len(live)
+            or any(differs(a, b) for a, b in zip(wanted, live, strict=True))
+        )
+    return wanted != live
+
+
+def _sealed(manifest: Manifest) -> Manifest:
+    """Note what is wanted on the object itself, so that a field which is no longer wanted is noticed too."""
+    manifest["metadata"]["annotations"][ANNOTATION_APPLIED] = short_hash(manifest)
+    return manifest
+
+
+def _metadata(o: Observed, name: str, labels: Mapping[str, str]) -> Manifest:
+    owner = {"apiVersion": API_VERSION, "kind": "ModelDeployment", "name": o.name, "uid": o.uid}
+    return {
+        "name": name,
+        "namespace": o.namespace,
+        "labels": dict(labels),
+        "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+    }
+
+
+def _pod_spec(
+    spec: ModelDeploymentSpec, registry: ModelRegistrySpec, revision: Revision, image: str, labels: Mapping[str, str]
+) -> Manifest:
+    volumes: list[Manifest] = [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+    if registry.ca_bundle_ref is not None:
+        reference = registry.ca_bundle_ref
+        kind, field = ("secret", "secretName") if reference.kind == "Secret" else ("configMap", "name")
+        volumes.append({"name": "registry-ca", kind: {field: reference.name}})
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": dict(labels)},
+            }
+        ],
+        "initContainers": [_fetch_container(spec, registry, revision, image)],
+        "containers": [_serve_container(spec, revision, image)],
+        "volumes": volumes,
+    }
+
+
+def _fetch_container(
+    spec: ModelDeploymentSpec, registry: ModelRegistrySpec, revision: Revision, image: str
+) -> Manifest:
+    """Build the only container that knows the registry: it has the credentials and no model code runs in it."""
+    env = {
+        "MODELVANE_MODEL_NAME": spec.model.name,
+        "MODELVANE_MODEL_VERSION": revision.version,
+        "MODELVANE_MODEL_DIR": MODEL_DIR,
+        "MLFLOW_TRACKING_URI": registry.uri,
+        "MLFLOW_REGISTRY_URI": registry.uri,
+    }
+    mounts: list[Manifest] = [{"name": "model", "mountPath": MODEL_DIR}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - inside the pod
+    if registry.workspace is not None:
+        env["MLFLOW_WORKSPACE"] = registry.workspace
+    if registry.ca_bundle_ref is not None:
+        path = f"{CA_DIR}/{registry.ca_bundle_ref.key}"
+        env.update(dict.fromkeys(("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "SSL_CERT_FILE"), path))
+        mounts.append({"name": "registry-ca", "mountPath": CA_DIR, "readOnly": True})
+    secrets = [ref for ref in (registry.credentials_secret_ref, registry.artifact_secret_ref) if ref is not None]
+    container: Manifest = {**_container("fetch", image), "env": _env(env), "volumeMounts": mounts}
+    if secrets:
+        container["envFrom"] = [{"secretRef": {"name": ref.name}} for ref in secrets]
+    return container
+
+
+def _serve_container(spec: ModelDeploymentSpec, revision: Revision, image: str) -> Manifest:
+    """Build the container that answers. It listens only after it has verified the model, so Ready means verified."""
+    env = {
+        "MODELVANE_MODEL_DIR": MODEL_DIR,
+        "MODELVANE_MODEL_NAME": spec.model.name,
+        "MODELVANE_MODEL_VERSION": revision.version,
+        "MODELVANE_REVISION": revision.name,
+        "MODELVANE_PORT": str(PORT),
+        "MODELVANE_WORKERS": str(spec.runtime.workers),
+        "MODELVANE_VERIFY_INPUT_EXAMPLE": "true" if spec.verification.input_example else "false",
+        "MODELVANE_DRAIN_SECONDS": str(DRAIN_SECONDS),
+    }
+    if spec.model.stage is not None:
+        env["MODELVANE_MODEL_STAGE"] = spec.model.stage
+    if spec.model.alias is not None:
+        env["MODELVANE_MODEL_ALIAS"] = spec.model.alias
+    deadline = max(1, round(spec.progress_deadline.total_seconds()))
+    container: Manifest = {
+        **_container("serve", image),
+        "env": [*_env(env), *map(dict, spec.runtime.env)],
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "startupProbe": {**_probe("live"), "periodSeconds": 1, "failureThreshold": deadline},
+        "readinessProbe": {**_probe("ready"), "periodSeconds": 1, "failureThreshold": 2},
+        "livenessProbe": {**_probe("live"), "periodSeconds": 10, "timeoutSeconds": 5},
+        "volumeMounts": [
+            {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
+        ],
+    }
+    if spec.runtime.env_from:
+        container["envFrom"] = [dict(source) for source in spec.runtime.env_from]
+    return container
+
+
+def _container(name: str, image: str) -> Manifest:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [name],
+        "securityContext": _RESTRICTED,
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    }
+
+
+def _probe(endpoint: str) -> Manifest:
+    return {"httpGet": {"path": f"/v2/health/{endpoint}", "port": "http"}}
+
+
+def _env(values: Mapping[str, str]) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in values.items()]

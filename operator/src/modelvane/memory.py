@@ -1,0 +1,126 @@
+"""The rollout's memory: the shape of `status`, which the operator alone writes and reads back.
+
+Only the fields here are input of the next decision. Conditions, phase and counts are derived and never read back,
+except to tell whether something changed. Pure.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainSerializer
+
+from modelvane.spec import Shape
+
+
+def format_time(value: datetime) -> str:
+    """Write a time as Kubernetes does: UTC, whole seconds."""
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(format_time)]
+Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted"]
+
+
+class Desired(Shape):
+    """Where the pointer led when it was last read. Without a version: it was there and has been removed."""
+
+    pointer: str
+    version: str | None = None
+    run_id: str | None = None
+    resolved_at: Time | None = None
+
+
+class Stable(Shape):
+    """The revision that serves."""
+
+    version: str
+    revision: str
+    digest: str | None = None
+    replicas: int | None = None
+    ready_replicas: int | None = None
+    weight: int | None = None
+    since: Time
+
+
+class Candidate(Shape):
+    """The revision that is being rolled out. Its clock stands still while `since` is empty."""
+
+    version: str
+    revision: str
+    weight: int | None = None
+    replicas: int | None = None
+    ready_replicas: int | None = None
+    since: Time | None = None
+    message: str | None = None
+
+
+class Rejection(Shape):
+    """A revision that proved bad, and why."""
+
+    version: str
+    revision: str
+    reason: str
+    message: str
+    at: Time
+
+
+class HistoryEntry(Shape):
+    """One finished rollout."""
+
+    version: str
+    started_at: Time
+    finished_at: Time
+    outcome: Outcome
+    message: str
+
+
+class Handled(Shape):
+    """The requests of people that were answered."""
+
+    retry: str | None = None
+    restart: str | None = None
+
+
+class RegistrySeen(Shape):
+    """Whether the registry answers. The time is as of the last change of the status; metrics carry the fresh one."""
+
+    reachable: bool | None = None
+    last_poll_time: Time | None = None
+
+
+class Condition(Shape):
+    """A condition as all of Kubernetes has it."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: Time
+    observed_generation: int | None = None
+
+
+class Memory(Shape):
+    """The whole status of a ModelDeployment."""
+
+    observed_generation: int | None = None
+    phase: str | None = None
+    replicas: int | None = None
+    selector: str | None = None
+    url: str | None = None
+    desired: Desired | None = None
+    stable: Stable | None = None
+    candidate: Candidate | None = None
+    rejected: tuple[Rejection, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
+    registry: RegistrySeen | None = None
+    handled: Handled | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def condition(self, kind: str) -> Condition | None:
+        """Find a condition by its type."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def dump(self) -> dict[str, Any]:
+        """Write the status as the API server holds it: nothing empty, so that equal means equal."""
+        dumped = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {key: value for key, value in dumped.items() if value not in ([], {})}

@@ -1,0 +1,109 @@
+"""Reads a ModelDeployment, its children and what the registry said into one frozen `Observed`. It never writes."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelvane.kube import BUDGET, DEPLOYMENT, MODEL_REGISTRY, POD, SERVICE, Kube
+from modelvane.memory import Memory
+from modelvane.names import (
+    ANNOTATION_RESTART,
+    LABEL_MODEL_DEPLOYMENT,
+    LABEL_REVISION,
+    label_selector,
+    service_selector,
+)
+from modelvane.poller import Poller
+from modelvane.snapshot import is_controlled_by, read_workload
+from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, template_hash
+from modelvane.state import Key, Live, Observed, Resolution, Traffic, Unreachable
+
+Object = dict[str, Any]
+
+
+def read_memory(resource: Mapping[str, Any]) -> Memory:
+    """Read the status back. One that cannot be read is lost, and `decide` knows how to go on without."""
+    try:
+        return Memory.model_validate(resource.get("status") or {})
+    except ValidationError:
+        return Memory()
+
+
+async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: ModelDeploymentSpec) -> Observed:
+    """Take the snapshot that one decision is made from."""
+    where = Key("ModelRegistry", key.namespace, spec.registry_ref.name)
+    selector = label_selector(service_selector(key.name, None))
+    # The pods are read after the Deployments, so a Deployment is never missing pods that it had when it was read.
+    raw_registry, deployments, service, budget = await asyncio.gather(
+        kube.get(MODEL_REGISTRY, key.namespace, where.name),
+        kube.list(DEPLOYMENT, key.namespace, selector),
+        kube.get(SERVICE, key.namespace, key.name),
+        kube.get(BUDGET, key.namespace, key.name),
+    )
+    pods = await kube.list(POD, key.namespace, selector) if deployments else []
+    uid = resource["metadata"]["uid"]
+    resolution, polled_at = poller.follow(key, where, spec.model)
+    registry = _read_registry(raw_registry)
+    if isinstance(registry, Unreachable):
+        resolution = registry
+    mine = [d for d in deployments if is_controlled_by(d, uid) and not d["metadata"].get("deletionTimestamp")]
+    annotations = resource["metadata"].get("annotations") or {}
+    known = registry if isinstance(registry, ModelRegistrySpec) else None
+    return Observed(
+        namespace=key.namespace,
+        name=key.name,
+        uid=uid,
+        generation=resource["metadata"]["generation"],
+        resource_version=resource["metadata"]["resourceVersion"],
+        annotations=annotations,
+        spec=spec,
+        memory=read_memory(resource),
+        resolution=_known(resolution, registry, where),
+        polled_at=polled_at,
+        registry=known,
+        template_hash=template_hash(spec, known, annotations.get(ANNOTATION_RESTART)) if known else None,
+        workloads=tuple(read_workload(deployment, pods) for deployment in mine),
+        taken=frozenset(d["metadata"]["name"] for d in deployments if d not in mine),
+        selected=_selected(service, uid),
+        service_taken=_taken(service, uid, key),
+        live=Live(service=service, budget=budget if budget and is_controlled_by(budget, uid) else None),
+    )
+
+
+def _read_registry(raw: Object | None) -> ModelRegistrySpec | Unreachable | None:
+    if raw is None:
+        return None
+    try:
+        return ModelRegistrySpec.model_validate(raw["spec"])
+    except ValidationError as error:
+        return Unreachable("InvalidRegistry", f"the ModelRegistry cannot be read: {explain_invalid(error)}")
+
+
+def _known(resolution: Resolution, registry: object, where: Key) -> Resolution:
+    if registry is not None:
+        return resolution
+    return Unreachable("RegistryNotFound", f"ModelRegistry {where.name} does not exist in namespace {where.namespace}")
+
+
+def _selected(service: Object | None, uid: str) -> Traffic | None:
+    if service is None or not is_controlled_by(service, uid):
+        return None
+    selector = service["spec"].get("selector") or {}
+    # A selector that someone edited selects nothing we know: it counts as none, and is applied again.
+    if LABEL_MODEL_DEPLOYMENT not in selector:
+        return None
+    return Traffic(selector.get(LABEL_REVISION))
+
+
+def _taken(service: Object | None, uid: str, key: Key) -> str | None:
+    if service is None or is_controlled_by(service, uid):
+        return None
+    return f"a Service {key.name} exists in namespace {key.namespace} and is not ours: rename one of the two"
+
+
+def explain_invalid(error: ValidationError) -> str:
+    """Say which field is wrong, in one line."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

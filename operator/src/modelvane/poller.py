@@ -1,0 +1,229 @@
+"""One task for each ModelRegistry: one search a tick answers all its ModelDeployments and wakes those that moved.
+
+Each registry has a thread of its own, because MLflow's client is synchronous: a registry that hangs holds up nothing
+but itself. The cache here is all that `observe` ever asks.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import os
+import random
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from modelvane import metrics
+from modelvane.kube import CONFIG_MAP, SECRET, Kube, RefusedError
+from modelvane.queue import TryAgainError, backoff
+from modelvane.registry import Access, Reader, UnreachableError
+from modelvane.spec import ModelPointer, ModelRegistrySpec
+from modelvane.state import Key, Resolution, Unreachable, Unread
+
+LONGEST_BACKOFF = timedelta(seconds=30)
+READ_TIMEOUT = 30
+CREDENTIALS_FOR = timedelta(minutes=1)
+"""How long credentials are used before the Secret is read again; after a failure it is read at once."""
+FAILURES_BEFORE_NEWS = 2
+"""One lost answer is no news: it would be written into the status of every ModelDeployment, and out again."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Health:
+    """What is known about one registry."""
+
+    failure: Unreachable | None = None
+    polled_at: datetime | None = None
+    server_version: str | None = None
+
+
+@dataclass
+class _Registry:
+    """One registry that is being polled."""
+
+    key: Key
+    spec: ModelRegistrySpec
+    health: Health = field(default_factory=Health)
+    followers: dict[Key, ModelPointer] = field(default_factory=dict)
+    known: dict[ModelPointer, Resolution] = field(default_factory=dict)
+    kicked: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def resolution(self, pointer: ModelPointer) -> Resolution:
+        return self.health.failure or self.known.get(pointer, Unread())
+
+
+class Poller:
+    """Polls every registry and answers from what it has read."""
+
+    def __init__(self, kube: Kube, wake: Callable[[Key], None], reader: Callable[[Access], Reader] = Reader) -> None:
+        self._kube = kube
+        self._wake = wake
+        self._reader = reader
+        self._registries: dict[Key, _Registry] = {}
+        self._followed: dict[Key, tuple[Key, ModelPointer]] = {}
+
+    def set_registry(self, key: Key, spec: ModelRegistrySpec | None) -> None:
+        """Poll a registry as its spec says now, or no more when it is gone."""
+        known = self._registries.get(key)
+        if known is not None and known.spec == spec:
+            return
+        if known is not None and known.task is not None:
+            known.task.cancel()
+            self._registries.pop(key)
+        if spec is not None:
+            followers = {who: pointer for who, (where, pointer) in self._followed.items() if where == key}
+            started = _Registry(key, spec, followers=followers)
+            started.task = asyncio.create_task(self._poll(started), name=f"poll {key}")
+            self._registries[key] = started
+        for who, (where, _) in self._followed.items():
+            if where == key:
+                self._wake(who)
+
+    def follow(self, who: Key, where: Key, pointer: ModelPointer) -> tuple[Resolution, datetime | None]:
+        """Answer where a pointer leads, and from now on wake its follower whenever that changes."""
+        before = self._followed.get(who)
+        if before is not None and before[0] != where:
+            self.forget(who)
+        self._followed[who] = (where, pointer)
+        known = self._registries.get(where)
+        if known is None:
+            return Unread(), None
+        known.followers[who] = pointer
+        if pointer not in known.known:
+            known.kicked.set()
+        return known.resolution(pointer), known.health.polled_at
+
+    def forget(self, who: Key) -> None:
+        """Stop following for a ModelDeployment that is gone."""
+        where, _ = self._followed.pop(who, (None, None))
+        if where in self._registries:
+            self._registries[where].followers.pop(who, None)
+
+    def health(self, key: Key) -> tuple[Health, int]:
+        """Return what is known about a registry and how many ModelDeployments it answers."""
+        known = self._registries.get(key)
+        return (known.health, len(known.followers)) if known else (Health(), 0)
+
+    def stop(self) -> None:
+        """Stop polling. A thread that still waits for a dead registry is left behind."""
+        for known in self._registries.values():
+            if known.task is not None:
+                known.task.cancel()
+
+    async def _poll(self, r: _Registry) -> None:
+        name = f"{r.key.namespace}/{r.key.name}"
+        failures, reader, read_at = 0, None, datetime.min.replace(tzinfo=UTC)
+        with _thread(name) as thread:
+            while True:
+                try:
+                    if reader is None or datetime.now(UTC) - read_at > CREDENTIALS_FOR:
+                        reader, read_at = self._reader(await self._access(r)), datetime.now(UTC)
+                    await self._tick(r, reader, thread)
+                except UnreachableError as error:
+                    failures, reader = failures + 1, None
+                    metrics.REGISTRY_POLLS.labels(name, "failure").inc()
+                    if failures >= FAILURES_BEFORE_NEWS or r.health.polled_at is None:
+                        self._tell(r, Health(error.why, r.health.polled_at, r.health.server_version), r.known)
+                    longest = max(LONGEST_BACKOFF, r.spec.poll_interval)
+                    delay = backoff(failures, r.spec.poll_interval, longest, random.random())  # noqa: S311 - no secret
+                    await asyncio.sleep(delay.total_seconds())
+                else:
+                    failures = 0
+                    metrics.REGISTRY_POLLS.labels(name, "success").inc()
+                    metrics.REGISTRY_LAST_SUCCESS.labels(name).set_to_current_time()
+                    await _wait(r.kicked, r.spec.poll_interval)
+
+    async def _tick(self, r: _Registry, reader: Reader, thread: ThreadPoolExecutor) -> None:
+        """Read once and tell the news."""
+        r.kicked.clear()
+        loop = asyncio.get_running_loop()
+        wanted = set(r.followers.values())
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                known = await loop.run_in_executor(thread, reader.read, wanted, dict(r.known))
+                server_version = r.health.server_version
+                if server_version is None or r.health.failure is not None:
+                    server_version = await loop.run_in_executor(thread, reader.server_version)
+        except TimeoutError:
+            raise UnreachableError("Timeout", f"{r.spec.uri} gives no whole answer within {READ_TIMEOUT} s") from None
+        self._tell(r, Health(None, datetime.now(UTC), server_version), known)
+
+    def _tell(self, r: _Registry, health: Health, known: dict[ModelPointer, Resolution]) -> None:
+        """Take over what was read and wake those for whom it is news."""
+        before = {who: r.resolution(pointer) for who, pointer in r.followers.items()}
+        is_news = (r.health.failure, r.health.server_version) != (health.failure, health.server_version)
+        if is_news or r.health.polled_at is None:
+            level = logging.WARNING if health.failure else logging.INFO
+            logger.log(level, "%s: %s", r.key, health.failure.message if health.failure else f"{r.spec.uri} answers")
+            self._wake(r.key)
+        r.health, r.known = health, known
+        for who, pointer in r.followers.items():
+            if before[who] != r.resolution(pointer):
+                self._wake(who)
+
+    async def _access(self, r: _Registry) -> Access:
+        """Read the credentials and the CA bundle that the registry's spec names."""
+        spec, namespace = r.spec, r.key.namespace
+        env: dict[str, str] = {}
+        if spec.credentials_secret_ref is not None:
+            data = await self._data(r.key, "Secret", spec.credentials_secret_ref.name)
+            env = {key: value.decode(errors="replace").strip() for key, value in data.items()}
+        ca_path = None
+        if spec.ca_bundle_ref is not None:
+            data = await self._data(r.key, spec.ca_bundle_ref.kind, spec.ca_bundle_ref.name)
+            if spec.ca_bundle_ref.key not in data:
+                where = f"{spec.ca_bundle_ref.kind} {namespace}/{spec.ca_bundle_ref.name}"
+                raise UnreachableError("CABundleMissing", f"{where} has no key {spec.ca_bundle_ref.key}")
+            ca_path = _ca_file(data[spec.ca_bundle_ref.key])
+        return Access(spec.uri, env, ca_path, spec.workspace)
+
+    async def _data(self, key: Key, kind: str, name: str) -> dict[str, bytes]:
+        try:
+            found = await self._kube.get(SECRET if kind == "Secret" else CONFIG_MAP, key.namespace, name)
+        except (TryAgainError, RefusedError) as error:
+            raise UnreachableError("CredentialsUnreadable", f"{kind} {key.namespace}/{name} cannot be read") from error
+        if found is None:
+            message = f"{kind} {key.namespace}/{name}, which ModelRegistry {key.name} names, does not exist"
+            raise UnreachableError(f"{kind}Missing", message)
+        data = found.get("data") or {}
+        if kind == "Secret":
+            return {name: base64.b64decode(value) for name, value in data.items()}
+        return {name: str(value).encode() for name, value in data.items()}
+
+
+class _thread:  # noqa: N801 - used like a function
+    """A thread for one registry. Leaving does not wait for it: it may be waiting for a server that never answers."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"registry {name}")
+
+    def __enter__(self) -> ThreadPoolExecutor:
+        return self._executor
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+async def _wait(kicked: asyncio.Event, interval: timedelta) -> None:
+    try:
+        async with asyncio.timeout(interval.total_seconds()):
+            await kicked.wait()
+    except TimeoutError:
+        return
+
+
+def _ca_file(bundle: bytes) -> str:
+    """Keep a CA bundle in a file, which is the only form MLflow takes it in. Equal bundles share one."""
+    folder = Path(tempfile.gettempdir()) / f"modelvane-ca-{os.getpid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{hashlib.sha256(bundle).hexdigest()[:16]}.crt"
+    if not path.exists():
+        path.write_bytes(bundle)
+    return str(path)
