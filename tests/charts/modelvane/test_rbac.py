@@ -7,20 +7,19 @@ import pytest
 from tests.charts import helm
 
 GROUP = "serving.modelvane.dev"
-WRITTEN = {"get", "list", "watch", "create", "patch", "delete"}
 READ = {"get", "list", "watch"}
 
 IN_A_NAMESPACE = {
     f"{GROUP}/modeldeployments": READ,
     f"{GROUP}/modelregistries": READ,
-    f"{GROUP}/modeldeployments/status": {"get", "patch"},
-    f"{GROUP}/modelregistries/status": {"get", "patch"},
+    f"{GROUP}/modeldeployments/status": {"patch"},
+    f"{GROUP}/modelregistries/status": {"patch"},
     f"{GROUP}/modeldeployments/finalizers": {"update"},
-    "apps/deployments": WRITTEN,
-    "/services": WRITTEN,
-    "policy/poddisruptionbudgets": WRITTEN,
-    "/pods": READ,
-    "/events": {"create", "patch"},
+    "apps/deployments": {"list", "watch", "create", "patch", "delete"},
+    "/services": {"get", "list", "watch", "create", "patch"},
+    "policy/poddisruptionbudgets": {"get", "list", "watch", "create", "patch", "delete"},
+    "/pods": {"list", "watch"},
+    "/events": {"create"},
     "/secrets": {"get"},
     "/configmaps": {"get"},
 }
