@@ -4,19 +4,6 @@
 it. Nothing outside this package knows which kind of cluster it is talking to.
 """
 
-from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A cluster that can be used: its name and the file that says how to reach it."""
-
-    name: str
-    kubeconfig: Path
-
-
-class Failure(Exception):  # noqa: N818 - it is reported to a person, not caught by type
+class Failure(Exception):  # noqa: N818 - it is shown to a person, never caught for what it is
     """Something the user must read; its text is the whole message."""

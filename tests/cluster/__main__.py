@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 
-from tests.cluster import Failure, choice, places, tools
+from tests.cluster import Failure, choice, naming, places, tools
 from tests.cluster.steps import say
 
 COMMANDS = {
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", required=True)
     for command, meaning in COMMANDS.items():
         one = commands.add_parser(command, help=meaning, description=meaning)
-        one.add_argument("--name", default=places.default_name(places.ROOT), help="default: %(default)s")
+        one.add_argument("--name", default=naming.default_name(places.ROOT), help="default: %(default)s")
         one.add_argument("--cluster", choices=choice.KINDS, default="auto", help="default: %(default)s")
         one.add_argument("--context", help="the kubeconfig context that --cluster current may use")
     return made
@@ -49,9 +49,11 @@ def run(given: argparse.Namespace) -> None:
     if given.command == "tools":
         print(tools.ensure().path)
         return
-    cluster = choice.choose(given.cluster, places.checked_name(given.name), given.context)
+    cluster = choice.choose(given.cluster, naming.checked_name(given.name), given.context)
     if given.command == "status":
         print(f"{cluster.name}: {cluster.status()} ({cluster.kind})")
+        for other in choice.others(cluster.name):
+            print(f"{other.name}: {other.status()} ({other.kind})")
     elif given.command == "env":
         if not cluster.kubeconfig.exists():
             raise Failure(f"cluster {cluster.name} is not up: make up")

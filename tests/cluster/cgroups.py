@@ -23,17 +23,17 @@ def name_of(cluster: str) -> str:
 
 
 def trees(mountinfo: str) -> list[Path]:
-    """Return where the cgroup trees that Kubernetes uses are mounted, from the text of /proc/self/mountinfo."""
-    v1, v2 = [], []
+    """Return where cgroup trees are mounted, from the text of /proc/self/mountinfo.
+
+    A machine on v1 often mounts a v2 tree without controllers beside it, and runc makes cgroups in that too.
+    """
+    found = set()
     for line in mountinfo.splitlines():
         before, after = line.split(" - ", 1)
         path, kind = Path(before.split()[4]), after.split()[0]
-        if kind == "cgroup":
-            v1.append(path)
-        elif kind == "cgroup2":
-            v2.append(path)
-    # A machine on v1 may mount an empty v2 tree beside it.
-    return sorted(set(v1 or v2))
+        if kind in {"cgroup", "cgroup2"}:
+            found.add(path)
+    return sorted(found)
 
 
 def mounted() -> list[Path]:

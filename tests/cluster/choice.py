@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from tests.cluster import places
 from tests.cluster.existing import ExistingCluster
 from tests.cluster.kind import KindCluster
 from tests.cluster.local import LocalNode
@@ -42,3 +43,10 @@ def choose(kind: str, name: str, context: str | None) -> Kubernetes:
     if kind == "kind" or kind_cluster.exists() or kind_cluster.is_possible():
         return kind_cluster
     return local
+
+
+def others(name: str) -> list[Kubernetes]:
+    """Return the clusters on this machine that have another name."""
+    local = [LocalNode(folder.name) for folder in places.STATE.glob("*") if folder.name != name]
+    kind = [KindCluster(folder.name) for folder in (places.cache() / "kind").glob("*") if folder.name != name]
+    return [*local, *kind]

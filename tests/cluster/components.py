@@ -44,10 +44,10 @@ class Component(TypedDict):
 
 
 class Stage(TypedDict):
-    """Components that start together, and the port that must accept connections before the next stage."""
+    """Components that start together, and the URL that must answer 200 before the next stage."""
 
     components: list[Component]
-    port: int | None
+    ready: str
 
 
 class Plan(TypedDict):
@@ -64,9 +64,10 @@ def build_plan() -> Plan:
     return {
         "setup": [*_links(), *_kernel_settings()],
         "stages": [
-            {"components": first, "port": ETCD_PORT},
-            {"components": [_apiserver()], "port": API_PORT},
-            {"components": api_clients, "port": None},
+            {"components": first, "ready": f"http://127.0.0.1:{ETCD_PORT}/readyz"},
+            # Its port opens seconds before the roles of its clients exist; who asks too early backs off or ends.
+            {"components": [_apiserver()], "ready": f"https://127.0.0.1:{API_PORT}/readyz"},
+            {"components": api_clients, "ready": ""},
         ],
     }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -20,10 +19,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.cluster import Failure, certs, cgroups, components, places, preflight, project_images, tools
+from tests.cluster import Failure, certs, cgroups, components, diagnosis, places, preflight, project_images, tools
 from tests.cluster.steps import say, step
 
 API_SECONDS = 60
@@ -42,6 +42,8 @@ class LocalNode:
         self.name = name
         self.state = places.state(name)
         self.kubeconfig = self.state / "kubeconfig"
+        # Written last by `up`: without it, a node whose API answers is one whose `up` was killed halfway.
+        self.complete = self.state / "complete"
 
     def exists(self) -> bool:
         """Tell whether there is something that ``down`` would remove."""
@@ -49,7 +51,7 @@ class LocalNode:
 
     def up(self) -> None:
         """Start the node unless it runs; return when it is Ready and DNS answers."""
-        if self.is_ready():
+        if self.is_up():
             say(f"cluster {self.name} is up (local node)")
             return
         preflight.check()
@@ -57,13 +59,14 @@ class LocalNode:
             binaries = tools.build([tools.NODE, tools.METRICS, tools.CLIENT])
             client = tools.ensure()
         with self._lock():
-            if self.is_ready():
+            if self.is_up():
                 return
             if cgroups.processes(self.name) or any(self.state.iterdir()):
-                with step("remove what is left of a node that died"):
+                with step("remove what is left of a node that died, or was never ready"):
                     self._remove(keep_folder=True)
             try:
                 self._start(binaries, client)
+                self.complete.touch()
             except BaseException:
                 cgroups.kill(self.name)
                 say(f"the logs are in {self.state / 'logs'}")
@@ -80,19 +83,29 @@ class LocalNode:
 
     def status(self) -> str:
         """Say in a word whether the node runs."""
-        if self.is_ready():
+        if self.is_up():
             return "up"
-        return "not answering" if cgroups.processes(self.name) else "stopped" if self.state.exists() else "not up"
+        if cgroups.processes(self.name):
+            return "not answering, or not yet"
+        return "dead" if self.state.exists() else "not up"
 
     def load(self) -> None:
         """Import the project's images that the node lacks, building those that are not built."""
-        if not self.is_ready():
+        if not self.is_up():
             raise Failure(f"cluster {self.name} is not up: make up")
         have = self._ctr("images", "ls", "-q").split()
         for image in project_images.ensure():
             if image.ref not in have:
                 with step(f"load {image.ref}"):
                     self._ctr("images", "import", str(image.archive))
+        with step("metrics-server answers"):
+            # Its API group fails discovery until it has measured twice, which confuses clients that list all groups.
+            wait = ["wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s"]
+            self._kubectl(tools.ensure(), *wait)
+
+    def is_up(self) -> bool:
+        """Tell whether ``up`` has finished and the node still answers."""
+        return self.complete.exists() and self.is_ready()
 
     def is_ready(self) -> bool:
         """Tell whether the API server answers and says that it is ready."""
@@ -109,12 +122,12 @@ class LocalNode:
     def _start(self, binaries: dict[tools.Group, Path], client: tools.Tools) -> None:
         with step("certificates and configuration"):
             listener = self._prepare()
-        with step("API server"):
-            node = self._spawn(binaries[tools.NODE], listener)
+        node = self._spawn(binaries[tools.NODE], listener)
+        with ThreadPoolExecutor() as pool, step("containerd, etcd, API server"):
+            imported = pool.submit(self._import_addons, node, binaries)
             self._until(node, "the API server answers", API_SECONDS, self.is_ready)
+            imported.result()
         with step("DNS, storage class, metrics-server"):
-            for group in (tools.NODE, tools.METRICS):
-                self._ctr("images", "import", str(binaries[group] / "images.tar"))
             self._apply(client)
         with step("node and DNS ready"):
             rollout = ["rollout", "status", "deployment/coredns", "-n", "kube-system", f"--timeout={READY_SECONDS}s"]
@@ -179,6 +192,11 @@ class LocalNode:
                 raise Failure(f"after {seconds:.0f} s it is still not so that {what}\n{self._log_lines()}")
             time.sleep(0.05)
 
+    def _import_addons(self, node: subprocess.Popen[bytes], binaries: dict[tools.Group, Path]) -> None:
+        self._until(node, "containerd answers", API_SECONDS, (self.state / "containerd.sock").exists)
+        for group in (tools.NODE, tools.METRICS):
+            self._ctr("images", "import", str(binaries[group] / "images.tar"))
+
     def _apply(self, client: tools.Tools) -> None:
         manifests = "\n---\n".join(
             self._rendered(places.HERE / name) for name in ("addons.yaml", "metrics-server.yaml")
@@ -200,9 +218,9 @@ class LocalNode:
         return done.stdout
 
     def _log_lines(self) -> str:
-        """Return the lines that say why, from the logs of whatever wrote some."""
-        texts = {log.stem: log.read_text(errors="replace") for log in sorted((self.state / "logs").glob("*.log"))}
-        return "\n".join(f"--- {name}\n{lines}" for name, text in texts.items() if (lines := telling_lines(text)))
+        """Return the lines that say why."""
+        texts = {log.stem: log.read_text(errors="replace") for log in (self.state / "logs").glob("*.log")}
+        return diagnosis.telling(texts)
 
     def _remove(self, *, keep_folder: bool = False) -> None:
         cgroups.kill(self.name)
@@ -231,11 +249,3 @@ class LocalNode:
                     return
             finally:
                 os.close(folder)
-
-
-def telling_lines(log: str, most: int = 8) -> str:
-    """Return the last lines of a log that tell of a failure: klog's E and F lines, other programs' errors."""
-    signs = re.compile(
-        r"^[EF]\d{4} |level=(error|fatal)|\"level\":\"(error|fatal|panic)\"|Traceback|Error|^Error|ended with"
-    )
-    return "\n".join([line[:400] for line in log.splitlines() if signs.search(line)][-most:])

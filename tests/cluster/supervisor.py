@@ -12,14 +12,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from itertools import pairwise
 from pathlib import Path
 
-from tests.cluster.components import API_PORT, RUN, Component, Plan, Stage
+from tests.cluster.components import API_PORT, PKI, RUN, Component, Plan, Stage
 
 # What the node has of its own, and the folder of the state that it is kept in.
 OWN_FOLDERS = {"/tmp": "tmp", "/var/lib": "lib", "/var/log": "log"}  # noqa: S108
@@ -84,10 +86,11 @@ class Node:
                 process.returncode = 0
 
     def start_in_order(self, stages: list[Stage]) -> None:
-        """Start each further stage when the one before it accepts connections."""
+        """Start each further stage when the one before it says that it is ready."""
+        trust = ssl.create_default_context(cafile=f"{PKI}/ca.crt")
         for before, stage in pairwise(stages):
-            while before["port"] and not answers(before["port"]):
-                time.sleep(0.02)
+            while not is_ready(before["ready"], trust):
+                time.sleep(0.05)
             self.start(stage["components"])
 
     def reap(self) -> None:
@@ -107,13 +110,13 @@ class Node:
             self.start([component])
 
 
-def answers(port: int) -> bool:
-    """Tell whether something accepts connections on a loopback port."""
+def is_ready(url: str, trust: ssl.SSLContext) -> bool:
+    """Tell whether a component answers 200."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        with urllib.request.urlopen(url, timeout=5, context=trust) as answer:  # noqa: S310
+            return bool(answer.status == 200)
     except OSError:
         return False
-    return True
 
 
 def forward(listener: int) -> None:
