@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from images.build import Built
 from tests.cluster import Failure, places, project_images, tools
 from tests.cluster.components import render
 from tests.cluster.steps import say, step
@@ -41,7 +42,7 @@ def create_commands(kind: str, kubectl: str, name: str, kubeconfig: Path) -> lis
     ]
 
 
-def load_commands(kind: str, name: str, images: list[project_images.Image]) -> list[Command]:
+def load_commands(kind: str, name: str, images: list[Built]) -> list[Command]:
     """Return the commands that bring image archives into the node."""
     return [[kind, "load", "image-archive", str(image.archive), "--name", name] for image in images]
 

@@ -6,27 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-from tests.cluster import places, tools
+from images import BuildError
+from images.build import Built
+from images.build import ensure as build
+from tests.cluster import Failure, places, tools
 from tests.cluster.steps import say, step
 
 
-@dataclass(frozen=True)
-class Image:
-    """An image reference and the OCI archive that holds it."""
-
-    ref: str
-    archive: Path
-
-
-def ensure() -> list[Image]:
-    """Return every image of the project and of the tests, building those whose inputs changed."""
-    from images import build  # noqa: PLC0415 - needed by `load` only, and building is not this package's business
-
+def ensure() -> list[Built]:
+    """Return every image of the project and of its tests, building those whose inputs changed."""
     with step("images"):
-        return [Image(built.ref, built.archive) for built in build.ensure(list(build.NAMES)).values()]
+        try:
+            return list(build().values())
+        except BuildError as error:
+            raise Failure(f"images: {error}") from error
 
 
 @contextmanager

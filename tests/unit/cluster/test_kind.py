@@ -2,7 +2,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster import kind, project_images, tools, versions
+from images.build import Built
+from tests.cluster import kind, tools, versions
 
 KUBECONFIG = Path("/cache/kind/a/kubeconfig")
 
@@ -38,7 +39,7 @@ def test_up_creates_the_cluster_with_a_kubeconfig_of_its_own_and_adds_metrics_se
 
 
 def test_load_gives_the_archives_to_kind() -> None:
-    images = [project_images.Image("docker.io/modelvane/operator:dev-1", Path("/cache/operator.tar"))]
+    images = [Built("docker.io/modelvane/operator:dev-1", Path("/cache/operator.tar"))]
 
     assert kind.load_commands("kind", "a", images) == [
         ["kind", "load", "image-archive", "/cache/operator.tar", "--name", "a"]
