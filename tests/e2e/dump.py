@@ -8,9 +8,7 @@ from pathlib import Path
 from examples.demo.evidence import telling_lines
 from examples.demo.kube import CommandFailedError, Namespace
 
-KINDS = (
-    "modeldeployments,modelregistries,deployments,replicasets,statefulsets,services,endpointslices,pods,jobs,pdb,leases"
-)
+KINDS = "deployments,replicasets,statefulsets,services,endpointslices,pods,jobs,poddisruptionbudgets,leases"
 
 
 def dump(namespace: Namespace, folder: Path) -> str:
@@ -18,7 +16,8 @@ def dump(namespace: Namespace, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     for file, command in (
         ("resources.yaml", ("get", KINDS, "--output=yaml")),
-        ("modeldeployments.txt", ("describe", "modeldeployments")),
+        ("modelvane.yaml", ("get", "modeldeployments,modelregistries", "--output=yaml")),
+        ("modelvane.txt", ("describe", "modeldeployments,modelregistries")),
         ("events.txt", ("get", "events", "--sort-by=.metadata.creationTimestamp", "--output=wide")),
     ):
         (folder / file).write_text(_said(namespace, *command))
