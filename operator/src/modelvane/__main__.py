@@ -52,7 +52,8 @@ def configure_logging(level: str, log_format: str) -> None:
     for name in ("mlflow", "kopf"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    for name in ("mlflow", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 async def act(settings: Settings, client: ApiClient) -> None:

@@ -196,7 +196,7 @@ def _situation(o: Observed, memory: Memory, revision: Revision, now: datetime) -
         wanted=o.spec.replicas,
         candidate=o.workload(revision.name),
         stable=o.workload(_name(memory.stable)),
-        others_serve=any(other.pods for other in others),
+        others_serve=bool(o.strays) or any(other.pods for other in others),
         first=memory.stable is None,
         since=(candidate and candidate.since) or now,
         deadline=o.spec.progress_deadline,
@@ -274,7 +274,7 @@ def _serve(
         events=events,
         wake_after=_soonest(
             max(warm_for, GARBAGE_COLLECTION) if len(others) > len(delete) else None,
-            GARBAGE_COLLECTION if o.taken else None,
+            GARBAGE_COLLECTION if o.taken or o.strays else None,
         ),
     )
 

@@ -16,7 +16,7 @@ from modelvane.names import (
     service_selector,
 )
 from modelvane.poller import Poller
-from modelvane.snapshot import is_controlled_by, read_workload
+from modelvane.snapshot import count_strays, is_controlled_by, read_workload
 from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, template_hash
 from modelvane.state import Key, Live, Observed, Resolution, Traffic, Unreachable
 
@@ -49,6 +49,7 @@ async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: 
     if isinstance(registry, Unreachable):
         resolution = registry
     mine = [d for d in deployments if is_controlled_by(d, uid) and not d["metadata"].get("deletionTimestamp")]
+    workloads = tuple(read_workload(deployment, pods) for deployment in mine)
     annotations = resource["metadata"].get("annotations") or {}
     known = registry if isinstance(registry, ModelRegistrySpec) else None
     return Observed(
@@ -64,7 +65,8 @@ async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: 
         polled_at=polled_at,
         registry=known,
         template_hash=template_hash(spec, known, annotations.get(ANNOTATION_RESTART)) if known else None,
-        workloads=tuple(read_workload(deployment, pods) for deployment in mine),
+        workloads=workloads,
+        strays=count_strays(pods, workloads),
         taken=frozenset(d["metadata"]["name"] for d in deployments if d not in mine),
         selected=_selected(service, uid),
         service_taken=_taken(service, uid, key),

@@ -159,7 +159,7 @@ class Poller:
         """Take over what was read and wake those for whom it is news."""
         before = {who: r.resolution(pointer) for who, pointer in r.followers.items()}
         is_news = (r.health.failure, r.health.server_version) != (health.failure, health.server_version)
-        if is_news or r.health.polled_at is None:
+        if is_news:
             level = logging.WARNING if health.failure else logging.INFO
             logger.log(level, "%s: %s", r.key, health.failure.message if health.failure else f"{r.spec.uri} answers")
             self._wake(r.key)

@@ -1,7 +1,7 @@
 """observe -> decide -> apply: one run for one key, whatever woke it.
 
-The order of the writes is what makes a crash between any two of them harmless: new things first, then the traffic, then
-the status that remembers it, and only then is something taken away.
+The order of the writes is what makes a crash between any two of them harmless: the traffic first, which only goes to
+what was seen ready, then new things, then the status that remembers both, and only then is something taken away.
 """
 
 import logging
@@ -25,6 +25,8 @@ from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
 from modelvane.state import Event, Hold, Key, Observed, Plan, Unreachable
 from modelvane.status import Verdict, build_condition, build_invalid_status, build_status
 
+REASON_SERVICE_REFUSED = "ServiceRefused"
+REASON_DEPLOYMENT_REFUSED = "DeploymentRefused"
 RESYNC = timedelta(minutes=10)
 """How often everything is looked at without a reason: the price of an event that was lost."""
 
@@ -76,7 +78,7 @@ class Reconciler:
         observed = await observe(self._kube, self._poller, key, resource, spec)
         plan = decide(observed, now)
         refusal = await self._apply(key, observed, plan)
-        if refusal is not None and refusal.reason == "ServiceRefused":
+        if refusal is not None and refusal.reason == REASON_SERVICE_REFUSED:
             # The traffic did not move, so nothing that depends on it has happened.
             plan = Plan(observed.memory)
         await self._write_status(resource, observed.memory, build_status(observed, plan, refusal, now))
@@ -88,7 +90,17 @@ class Reconciler:
         return min([*waits, RESYNC * random.uniform(0.8, 1.2)])  # noqa: S311 - not a secret
 
     async def _apply(self, key: Key, o: Observed, plan: Plan) -> Hold | None:
-        """Write the children. What the API server refuses stops nothing that is healthy; it is reported."""
+        """Write the children. What the API server refuses stops nothing that is healthy; it is reported.
+
+        The traffic comes first: it only ever goes to pods that were seen ready, and a Service that selects every
+        revision must be narrowed before another revision is made.
+        """
+        try:
+            await self._apply_service(key, o, plan)
+            await self._apply_budget(o, plan)
+        except RefusedError as error:
+            logger.warning("%s: the Service is refused: %s", key, error)
+            return Hold(REASON_SERVICE_REFUSED, str(error))
         refusal: Hold | None = None
         for revision, replicas in plan.create:
             if deployment_name(o.name, revision.name) in o.taken:
@@ -97,17 +109,11 @@ class Reconciler:
             try:
                 await self._kube.apply(DEPLOYMENT, manifest)
             except RefusedError as error:
-                refusal = Hold("DeploymentRefused", f"the Deployment of version {revision.version}: {error}")
+                refusal = Hold(REASON_DEPLOYMENT_REFUSED, f"the Deployment of version {revision.version}: {error}")
                 logger.warning("%s: %s", key, refusal.message)
         for workload, replicas in plan.scale:
             logger.info("%s: scaling %s from %d to %d", key, workload.name, workload.replicas, replicas)
             await self._kube.scale(o.namespace, workload.name, workload.uid, replicas)
-        try:
-            await self._apply_service(key, o, plan)
-            await self._apply_budget(o, plan)
-        except RefusedError as error:
-            refusal = Hold("ServiceRefused", str(error))
-            logger.warning("%s: %s", key, refusal.message)
         return refusal
 
     async def _apply_service(self, key: Key, o: Observed, plan: Plan) -> None:

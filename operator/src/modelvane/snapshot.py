@@ -5,7 +5,7 @@ their reason, the OOM kill, the crash loop, the image that cannot be pulled.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,13 @@ def read_workload(deployment: Object, pods: Iterable[Object]) -> Workload:
         pods=tuple(sorted(map(read_pod, mine), key=lambda pod: pod.name)),
         refused=_refusal(deployment),
     )
+
+
+def count_strays(pods: Iterable[Object], workloads: Collection[Workload]) -> int:
+    """Count the pods whose Deployment is gone but which still serve until the cluster has cleaned up."""
+    revisions = {workload.revision for workload in workloads}
+    living = (pod["metadata"] for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+    return sum(metadata.get("labels", {}).get(LABEL_REVISION) not in revisions for metadata in living)
 
 
 def read_pod(pod: Object) -> Pod:

@@ -175,6 +175,8 @@ class Observed:
     template_hash: str | None
     """None while the ModelRegistry is missing: without it no pod can be described."""
     workloads: tuple[Workload, ...] = ()
+    strays: int = 0
+    """Pods that serve although their Deployment is gone: the cluster has not cleaned up yet."""
     taken: frozenset[str] = frozenset()
     """Names of Deployments that belong to someone else, such as a resource of the same name deleted a moment ago."""
     selected: Traffic | None = None
