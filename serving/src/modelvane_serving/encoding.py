@@ -6,6 +6,7 @@ records, bytes as base64, times in ISO format.
 
 import base64
 import datetime
+import json
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,14 @@ def to_json(value: Any) -> bytes:
     """Serialise; a model's answer that JSON has no form for is the model's fault, not the caller's."""
     try:
         return orjson.dumps(value, default=_plain, option=OPTIONS)
+    except TypeError:
+        # Integers beyond 64 bits, which orjson does not write; or something that nothing writes.
+        return _to_json_slowly(value)
+
+
+def _to_json_slowly(value: Any) -> bytes:
+    try:
+        return json.dumps(value, default=_plain, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
         raise ApiError(500, "UnencodableOutput", "the model's answer cannot be written as JSON") from None
 

@@ -21,15 +21,23 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from requests import HTTPError
 
-from modelvane_serving.failure import ARTIFACT_MISSING, FETCH_FAILED, MODEL_NOT_FOUND, StartError, one_line
+from modelvane_serving.failure import (
+    ARTIFACT_MISSING,
+    FETCH_FAILED,
+    INVALID_MODEL,
+    MODEL_NOT_FOUND,
+    StartError,
+    one_line,
+)
 from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, Manifest, read_tree, write_manifest
 from modelvane_serving.mlmodel import MlModel, read_mlmodel
 from modelvane_serving.settings import FetchSettings
 
 _log = logging.getLogger(__name__)
 
-# Error codes of the registry by which it says that there is no such thing.
-ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+# Error codes by which MLflow says that there is no such thing, and that a name is not acceptable.
+ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
+REFUSED: Final = "INVALID_PARAMETER_VALUE"
 
 
 def fetch(settings: FetchSettings) -> None:
@@ -64,7 +72,7 @@ def read_version(settings: FetchSettings) -> ModelVersion:
                 settings.model_name, settings.model_version
             )
         except RestException as error:
-            if error.error_code in ABSENT:
+            if error.error_code in ABSENT or error.error_code == REFUSED:
                 raise StartError(
                     MODEL_NOT_FOUND,
                     f"the registry has no version {settings.model_version} of model {settings.model_name!r}",
@@ -86,6 +94,10 @@ def download(settings: FetchSettings, artifacts: Path) -> None:
         except MlflowException as error:
             if error.error_code in ABSENT:
                 raise missing(settings, error) from None
+            if error.error_code == REFUSED:
+                # MLflow found a name that leads out of the directory.
+                message = f"{model_uri(settings)} has a file that is refused: {explain(error)}"
+                raise StartError(INVALID_MODEL, message) from None
             raise
         except HTTPError as error:
             if error.response is not None and error.response.status_code == 404:
