@@ -27,6 +27,9 @@ def main(arguments: list[str]) -> int:
     except Failure as failure:
         say(f"error: {failure}")
         return 1
+    except PermissionError as error:
+        say(f"error: no permission for {error.filename}: the local node belongs to root")
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
@@ -55,8 +58,8 @@ def run(given: argparse.Namespace) -> None:
         for other in choice.others(cluster.name):
             print(f"{other.name}: {other.status()} ({other.kind})")
     elif given.command == "env":
-        if not cluster.kubeconfig.exists():
-            raise Failure(f"cluster {cluster.name} is not up: make up")
+        if (status := cluster.status()) != "up":
+            raise Failure(f"cluster {cluster.name} is {status}: make up")
         print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
         print(f'export PATH={shlex.quote(str(tools.ensure().path))}:"$PATH"')
     else:

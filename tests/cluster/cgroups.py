@@ -110,5 +110,10 @@ def _folders(cluster: str) -> list[Path]:
 def _delegate(folder: Path) -> None:
     """Let the children of a v2 cgroup use the controllers that kubelet needs."""
     available = (folder / "cgroup.controllers").read_text().split()
-    for controller in {*NEEDED, "io", "hugetlb"} & set(available):
-        (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+    given = (folder / "cgroup.subtree_control").read_text().split()
+    for controller in sorted({*NEEDED, "io", "hugetlb"} & set(available) - set(given)):
+        try:
+            (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError as error:
+            # In a container the root of the tree holds processes, and then v2 gives its children nothing.
+            raise Failure(f"cgroup controller {controller} cannot be given to children of {folder}: {error}") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 LINES = 6
 WIDTH = 400
-ENDED = re.compile(r"^(\S+) ended with", re.MULTILINE)
+ENDED = re.compile(r"^\S+ (\S+) ended with", re.MULTILINE)
 # klog's errors and fatals, those of logfmt and JSON logs, and of Python.
 ERROR = re.compile(r'^[EF]\d{4} |level=(error|fatal|panic)|"level":"(error|fatal|panic)"|^(panic|\w*Error)\b')
 

@@ -13,12 +13,11 @@ from pathlib import Path
 import yaml
 
 from images.build import Built
-from tests.cluster import Failure, places, project_images, tools
+from tests.cluster import Failure, places, preflight, project_images, tools
 from tests.cluster.components import render
 from tests.cluster.steps import say, step
 
 CONFIG = places.HERE / "kind.yaml"
-ENGINES = ("docker", "podman")
 Command = list[str]
 
 
@@ -27,9 +26,9 @@ def node_image() -> str:
     return str(yaml.safe_load(CONFIG.read_text())["nodes"][0]["image"])
 
 
-def engine_commands(engine: str) -> list[Command]:
-    """Return the commands that must succeed for kind to be possible with an engine, the last one alone if it can."""
-    return [[engine, "info"], [engine, "image", "inspect", node_image()], [engine, "pull", "--quiet", node_image()]]
+def image_commands(engine: str) -> list[Command]:
+    """Return the commands of which one must succeed for an engine to have the node image: look, then pull."""
+    return [[engine, "image", "inspect", node_image()], [engine, "pull", "--quiet", node_image()]]
 
 
 def create_commands(kind: str, kubectl: str, name: str, kubeconfig: Path) -> list[Command]:
@@ -121,11 +120,9 @@ def _kind() -> str:
 
 def _engine() -> str | None:
     """Return the engine that answers and has, or can pull, the node image."""
-    for engine in ENGINES:
-        if shutil.which(engine):
-            info, inspect, pull = engine_commands(engine)
-            if _succeeds(info) and (_succeeds(inspect) or _succeeds(pull)):
-                return engine
+    for engine in filter(preflight.answers, preflight.ENGINES):
+        if any(map(_succeeds, image_commands(engine))):
+            return engine
     return None
 
 
@@ -134,7 +131,7 @@ def _succeeds(command: Command) -> bool:
 
 
 def _run(command: Command, given: str = "") -> None:
-    environment = {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": _engine() or ENGINES[0]}
+    environment = {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": _engine() or preflight.ENGINES[0]}
     done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failure(f"{' '.join(command)}:\n{done.stderr.strip()}")

@@ -174,7 +174,7 @@ class LocalNode:
             return subprocess.Popen(
                 ["sh", "-c", JOIN, "sh", "unshare", *NAMESPACES, *supervisor, str(listener.fileno())],
                 cwd=places.ROOT,
-                env={**os.environ, "JOIN": join},
+                env={**os.environ, "JOIN": join, "PATH": preflight.SEARCH},
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -16,20 +16,21 @@ from tests.cluster.steps import step
 
 # Command that is needed -> Debian package that has it.
 COMMANDS = {
-    "buildah": "buildah",
-    "conntrack": "conntrack",
     "ip": "iproute2",
     "iptables": "iptables",
     "mount": "mount",
-    "nsenter": "util-linux",
     "openssl": "openssl",
     "runc": "runc",
-    "socat": "socat",
     "sysctl": "procps",
     "unshare": "util-linux",
     "/usr/lib/cni/portmap": "containernetworking-plugins",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
 }
+# What images are built with where neither of these engines answers.
+ENGINES = ("docker", "podman")
+IMAGE_COMMANDS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+# Debian's root has no sbin on its PATH after a plain `su`.
+SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 # What the kernel must be able to do, tried for real in namespaces that end with the trial.
 TRIALS = {
     "namespaces (PID, mount, network)": "true",
@@ -73,7 +74,8 @@ def problems(survey: Survey) -> list[str]:
 
 def check() -> None:
     """Install what Debian can supply, then fail with everything that is still missing."""
-    survey = look()
+    with step("what this machine can do"):
+        survey = look()
     if survey.linux and survey.root and survey.missing_packages and shutil.which("apt-get"):
         with step(f"install {' '.join(survey.missing_packages)}"):
             install(survey.missing_packages)
@@ -85,7 +87,8 @@ def check() -> None:
 def look() -> Survey:
     """Survey this machine; changes nothing on it."""
     linux, root = os.uname().sysname == "Linux", os.geteuid() == 0
-    packages = sorted({package for command, package in COMMANDS.items() if not shutil.which(command)})
+    commands = COMMANDS if any(map(answers, ENGINES)) else {**COMMANDS, **IMAGE_COMMANDS}
+    packages = sorted({package for command, package in commands.items() if not shutil.which(command, path=SEARCH)})
     able = linux and root and not packages
     return Survey(
         root=root,
@@ -109,7 +112,16 @@ def succeeds(script: str) -> bool:
     """Try a shell command in throw-away namespaces, with a folder on the disk where clusters are kept."""
     with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
         command = ["unshare", "--pid", "--mount", "--net", "--fork", "--kill-child", "sh", "-c", script, "sh", folder]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        environment = {**os.environ, "PATH": SEARCH}
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def answers(engine: str) -> bool:
+    """Tell whether a container engine is there and its service runs."""
+    return (
+        shutil.which(engine) is not None
+        and subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0
+    )
 
 
 def install(packages: tuple[str, ...]) -> None:

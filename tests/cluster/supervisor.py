@@ -26,7 +26,8 @@ from tests.cluster.components import API_PORT, PKI, RUN, Component, Plan, Stage
 # What the node has of its own, and the folder of the state that it is kept in.
 OWN_FOLDERS = {"/tmp": "tmp", "/var/lib": "lib", "/var/log": "log"}  # noqa: S108
 VOLUMES = Path("/tmp/hostpath_pv")  # noqa: S108 - kube-controller-manager has this path built in
-MOST_RESTARTS = 5
+# A process that ends more often than this in a minute is not going to stay.
+MOST_ENDS = 5
 CHUNK = 65536
 
 
@@ -69,7 +70,7 @@ class Node:
 
     def __init__(self) -> None:
         self.running: dict[int, Component] = {}
-        self.restarts: dict[str, int] = {}
+        self.ends: dict[str, list[float]] = {}
         self.lock = threading.Lock()
 
     def start(self, components: list[Component]) -> None:
@@ -102,10 +103,11 @@ class Node:
             if component is None:
                 continue
             name = component["name"]
-            self.restarts[name] = self.restarts.get(name, 0) + 1
-            print(f"{name} ended with {os.waitstatus_to_exitcode(status)}", flush=True)
-            if self.restarts[name] > MOST_RESTARTS:
-                sys.exit(f"{name} ended {self.restarts[name]} times; giving up")
+            now = time.monotonic()
+            self.ends[name] = [end for end in self.ends.get(name, []) if now - end < 60] + [now]
+            print(f"{time.strftime('%H:%M:%S')} {name} ended with {os.waitstatus_to_exitcode(status)}", flush=True)
+            if len(self.ends[name]) > MOST_ENDS:
+                sys.exit(f"{name} ended {len(self.ends[name])} times in a minute; giving up")
             time.sleep(1)
             self.start([component])
 

@@ -3,13 +3,13 @@ from tests.cluster.diagnosis import telling
 
 def test_only_the_process_that_ended_is_quoted() -> None:
     logs = {
-        "supervisor": "kube-apiserver ended with 1\n",
+        "supervisor": "19:25:11 kube-apiserver ended with 1\n",
         "kube-apiserver": 'I1 start\nE1123 19:25:11 run.go:72] "command failed" err="no key"\n',
         "kubelet": 'E1123 19:25:12 "Unable to register node" err="connection refused"\n',
     }
 
     assert telling(logs) == (
-        "--- supervisor\nkube-apiserver ended with 1\n"
+        "--- supervisor\n19:25:11 kube-apiserver ended with 1\n"
         '--- kube-apiserver\nE1123 19:25:11 run.go:72] "command failed" err="no key"'
     )
 
@@ -26,7 +26,7 @@ def test_if_none_ended_the_errors_of_all_are_quoted() -> None:
 
 
 def test_a_process_that_ended_without_an_error_line_is_quoted_by_its_last_lines() -> None:
-    logs = {"supervisor": "kubelet ended with -9", "kubelet": "one\ntwo\n"}
+    logs = {"supervisor": "19:25:11 kubelet ended with -9", "kubelet": "one\ntwo\n"}
 
     assert telling(logs).endswith("--- kubelet\none\ntwo")
 
