@@ -56,7 +56,7 @@ def build_deployment(o: Observed, revision: Revision, replicas: int, default_ima
     annotations = {ANNOTATION_MODEL_URI: f"models:/{o.spec.model.name}/{revision.version}"}
     pod: Manifest = {
         "metadata": {"labels": labels, "annotations": annotations},
-        "spec": _pod_spec(o.spec, o.registry, revision, image, labels),
+        "spec": _pod_spec(o.spec, o.registry, revision, image, service_selector(o.name, revision.name)),
     }
     merged = merge(pod, {"metadata": o.spec.template.metadata, "spec": o.spec.template.spec})
     # The labels choose the pods: a template that repeats one with another value would cut the revision loose.
@@ -169,7 +169,7 @@ def _metadata(o: Observed, name: str, labels: Mapping[str, str]) -> Manifest:
 
 
 def _pod_spec(
-    spec: ModelDeploymentSpec, registry: ModelRegistrySpec, revision: Revision, image: str, labels: Mapping[str, str]
+    spec: ModelDeploymentSpec, registry: ModelRegistrySpec, revision: Revision, image: str, selector: Mapping[str, str]
 ) -> Manifest:
     volumes: list[Manifest] = [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
     if registry.ca_bundle_ref is not None:
@@ -192,7 +192,7 @@ def _pod_spec(
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": dict(labels)},
+                "labelSelector": {"matchLabels": dict(selector)},
             }
         ],
         "initContainers": [_fetch_container(spec, registry, revision, image)],

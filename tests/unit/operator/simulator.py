@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from modelvane.decide import decide
@@ -178,14 +179,14 @@ class World:
         if plan.traffic is not None and plan.traffic != self.selected:
             writes.append(lambda: self._select(plan))
         for revision, replicas in plan.create:
-            writes.append(lambda revision=revision, replicas=replicas: self._create(revision, replicas))
+            writes.append(partial(self._create, revision, replicas))
         for workload, replicas in plan.scale:
-            writes.append(lambda workload=workload, replicas=replicas: self._scale(workload, replicas))
+            writes.append(partial(self._scale, workload, replicas))
         status = build_status(o, plan, None, self.now)
         if status != o.memory.dump():
             writes.append(lambda: self._remember(plan, status))
         for workload in plan.delete:
-            writes.append(lambda workload=workload: self._delete(workload))
+            writes.append(partial(self._delete, workload))
         return writes
 
     def _create(self, revision: Revision, replicas: int) -> None:

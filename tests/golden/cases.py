@@ -1,0 +1,103 @@
+"""What is kept as golden files: whole objects, as the API server gets them."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from modelvane.manifests import build_budget, build_deployment, build_service
+from modelvane.memory import Memory
+from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, template_hash
+from modelvane.state import Found, Observed, Revision, Traffic
+
+from tests.unit.operator.builder import NOW
+
+IMAGE = "docker.io/modelvane/serving:0.1.0"
+SMALL = {"model": {"name": "iris", "stage": "Production"}}
+EVERYTHING: dict[str, Any] = {
+    "model": {"name": "iris", "alias": "champion"},
+    "registryRef": {"name": "central"},
+    "replicas": 3,
+    "runtime": {
+        "image": "registry.example/serving:1",
+        "workers": 4,
+        "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+        "envFrom": [{"configMapRef": {"name": "tuning"}}],
+    },
+    "template": {
+        "metadata": {
+            "labels": {"team": "flowers", "serving.modelvane.dev/revision": "mine"},
+            "annotations": {"prometheus.io/scrape": "true"},
+        },
+        "spec": {
+            "nodeSelector": {"pool": "models"},
+            "tolerations": [{"key": "models", "operator": "Exists"}],
+            "containers": [
+                {"name": "serve", "resources": {"limits": {"memory": "1Gi"}}},
+                {"name": "side", "image": "x:1"},
+            ],
+            "volumes": [{"name": "model", "emptyDir": {"sizeLimit": "2Gi"}}],
+        },
+    },
+    "service": {"type": "NodePort", "port": 8000, "nodePort": 30080, "annotations": {"team": "flowers"}},
+    "verification": {"inputExample": False},
+    "progressDeadline": "1m30s",
+}
+PLAIN_REGISTRY = {"uri": "http://mlflow.mlflow.svc:5000"}
+FULL_REGISTRY = {
+    "uri": "https://mlflow.example",
+    "credentialsSecretRef": {"name": "mlflow-login"},
+    "artifactSecretRef": {"name": "bucket"},
+    "caBundleRef": {"name": "company-ca", "key": "bundle.crt"},
+    "workspace": "flowers",
+}
+
+
+def observed(spec: dict[str, Any], registry: dict[str, Any]) -> Observed:
+    parsed, where = ModelDeploymentSpec.model_validate(spec), ModelRegistrySpec.model_validate(registry)
+    return Observed(
+        namespace="models",
+        name="iris",
+        uid="11111111-2222-3333-4444-555555555555",
+        generation=1,
+        resource_version="1",
+        annotations={},
+        spec=parsed,
+        memory=Memory(),
+        resolution=Found("3"),
+        polled_at=NOW,
+        registry=where,
+        template_hash=template_hash(parsed, where, None),
+    )
+
+
+def revision(o: Observed) -> Revision:
+    return Revision("3", str(o.template_hash))
+
+
+def _cases() -> dict[str, Any]:
+    small, everything = observed(SMALL, PLAIN_REGISTRY), observed(EVERYTHING, FULL_REGISTRY)
+    return {
+        "deployment-small": build_deployment(small, revision(small), 1, IMAGE),
+        "deployment-everything": build_deployment(everything, revision(everything), 3, IMAGE),
+        "service-one-revision": build_service(small, Traffic(revision(small).name)),
+        "service-both-revisions": build_service(everything, Traffic(None)),
+        "budget": build_budget(everything),
+    }
+
+
+def path_of(name: str) -> Path:
+    return Path(__file__).parent / f"{name}.yaml"
+
+
+def text_of(manifest: Any) -> str:
+    return yaml.dump(manifest, sort_keys=False, Dumper=_Dumper, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors, which nobody reads gladly in a diff."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+CASES = _cases()
