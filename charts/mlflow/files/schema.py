@@ -11,6 +11,7 @@ import enum
 import importlib.metadata
 import importlib.util
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -209,4 +210,6 @@ def main(command: str) -> int:
 
 
 if __name__ == "__main__":
+    # The first process of a container ignores the request to end unless it says otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1]))
