@@ -52,7 +52,9 @@ def run(given: argparse.Namespace) -> None:
     if given.command == "tools":
         print(tools.ensure().path)
         return
-    cluster = choice.choose(given.cluster, naming.checked_name(given.name), given.context)
+    cluster = choice.choose(
+        given.cluster, naming.checked_name(given.name), given.context, to_start=given.command == "up"
+    )
     if given.command == "status":
         print(f"{cluster.name}: {cluster.status()} ({cluster.kind})")
         for other in choice.others(cluster.name):

@@ -33,14 +33,17 @@ class Kubernetes(Protocol):
         """Say in a word whether it runs."""
 
 
-def choose(kind: str, name: str, context: str | None) -> Kubernetes:
-    """Return the cluster that is meant: the one asked for, else the one that is up, else what this machine can."""
+def choose(kind: str, name: str, context: str | None, *, to_start: bool) -> Kubernetes:
+    """Return the cluster that is meant: the one asked for, else the one that is up, else what this machine can.
+
+    Only a cluster that is to be started is worth finding out what is possible: that may pull an image.
+    """
     local, kind_cluster = LocalNode(name), KindCluster(name)
     if kind == "current" or context is not None:
         return ExistingCluster(name, context)
     if kind == "local" or (kind == "auto" and local.exists()):
         return local
-    if kind == "kind" or kind_cluster.exists() or kind_cluster.is_possible():
+    if kind == "kind" or kind_cluster.exists() or (to_start and kind_cluster.is_possible()):
         return kind_cluster
     return local
 

@@ -66,7 +66,10 @@ class KindCluster:
 
     def is_possible(self) -> bool:
         """Tell whether an engine answers and its node image can be had."""
-        return _engine() is not None
+        if not any(map(preflight.answers, preflight.ENGINES)):
+            return False
+        with step("kind's node image (to use the local node instead: CLUSTER=local)"):
+            return _engine() is not None
 
     def up(self) -> None:
         """Create the cluster unless it is there."""

@@ -23,11 +23,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.cluster import Failure, certs, cgroups, components, diagnosis, places, preflight, project_images, tools
+from tests.cluster import (
+    Failure,
+    certs,
+    cgroups,
+    components,
+    diagnosis,
+    places,
+    preflight,
+    project_images,
+    tools,
+    versions,
+)
 from tests.cluster.steps import say, step
 
-API_SECONDS = 60
-READY_SECONDS = 120
+# Generous: a machine that builds images meanwhile is ten times slower than an idle one.
+API_SECONDS = 180
+READY_SECONDS = 180
 # Shell, because it can join the cgroup and then become the node: at no moment is there a process that is neither.
 JOIN = 'for file in $JOIN; do echo 0 > "$file" || exit; done; exec "$@"'
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child=KILL")
@@ -67,6 +79,7 @@ class LocalNode:
             try:
                 self._start(binaries, client)
                 self.complete.touch()
+                say(f"cluster {self.name} is up (local node, Kubernetes {versions.kubernetes()})")
             except BaseException:
                 cgroups.kill(self.name)
                 say(f"the logs are in {self.state / 'logs'}")
@@ -94,10 +107,10 @@ class LocalNode:
         if not self.is_up():
             raise Failure(f"cluster {self.name} is not up: make up")
         have = self._ctr("images", "ls", "-q").split()
-        for image in project_images.ensure():
-            if image.ref not in have:
-                with step(f"load {image.ref}"):
-                    self._ctr("images", "import", str(image.archive))
+        missing = [image for image in project_images.ensure() if image.ref not in have]
+        # Two at a time: unpacking a layer keeps one core busy.
+        with step(f"load {len(missing)} of the images"), ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda image: self._ctr("images", "import", str(image.archive)), missing))
         with step("metrics-server answers"):
             # Its API group fails discovery until it has measured twice, which confuses clients that list all groups.
             wait = ["wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s"]
@@ -243,7 +256,11 @@ class LocalNode:
             self.state.mkdir(parents=True, exist_ok=True)
             folder = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say(f"waiting for another command to finish with cluster {self.name}")
+                    fcntl.flock(folder, fcntl.LOCK_EX)
                 if self.state.exists() and os.path.samestat(os.fstat(folder), self.state.stat()):
                     yield
                     return

@@ -23,14 +23,14 @@ COMMANDS = {
     "runc": "runc",
     "sysctl": "procps",
     "unshare": "util-linux",
-    "/usr/lib/cni/portmap": "containernetworking-plugins",
-    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "portmap": "containernetworking-plugins",
+    "ptp": "containernetworking-plugins",
 }
 # What images are built with where neither of these engines answers.
 ENGINES = ("docker", "podman")
 IMAGE_COMMANDS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
-# Debian's root has no sbin on its PATH after a plain `su`.
-SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+# Debian's root has no sbin on its PATH after a plain `su`; the others are where CNI plug-ins are (containerd.toml).
+SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/lib/cni:/usr/libexec/cni:/opt/cni/bin"
 # What the kernel must be able to do, tried for real in namespaces that end with the trial.
 TRIALS = {
     "namespaces (PID, mount, network)": "true",
