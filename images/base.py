@@ -16,12 +16,13 @@ from images.runs import run
 
 OFFICIAL = "docker.io/library/python:3.11-slim-bookworm"
 
-# libgomp1: OpenMP for LightGBM. usr-is-merged and its hook spare the conversion program, and all of Perl with it.
+# libgomp1: OpenMP for LightGBM. libstdc++6: numpy is linked with it, and the official image has it. usr-is-merged and
+# its hook spare the conversion program, and all of Perl with it.
 _MMDEBSTRAP = (
     "mmdebstrap",
     "--quiet",
     "--variant=essential",
-    "--include=usr-is-merged,python3,ca-certificates,libgomp1",
+    "--include=usr-is-merged,python3,ca-certificates,libgomp1,libstdc++6",
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
