@@ -48,7 +48,7 @@ def run_fetch() -> None:
     # MLflow's artifact code takes these from the environment only.
     os.environ["MLFLOW_REGISTRY_URI"] = settings.registry_uri
     os.environ.setdefault("MLFLOW_TRACKING_URI", settings.registry_uri)
-    mlflow_imports.prepare()
+    mlflow_imports.prepare(data_libraries=False)
     importlib.import_module("modelvane_serving.fetch").fetch(settings)
 
 
@@ -58,7 +58,7 @@ def run_serve() -> None:
     if settings.workers > 1:
         # prometheus_client looks for it when it is imported, and then counts in files that all workers can read.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelvane-metrics-")
-    mlflow_imports.prepare()
+    mlflow_imports.prepare(data_libraries=True)
     importlib.import_module("modelvane_serving.serve").serve(settings)
 
 
