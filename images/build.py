@@ -1,8 +1,8 @@
 """Builds images whose inputs changed, as OCI archives in the cache.
 
-``python -m images.build`` builds all, ``python -m images.build operator`` one, ``--values mlflow`` prints the Helm values
-that point a chart at them. An image's tag is the hash of its inputs, so an archive of that name is that image, and
-nothing has to be asked of an engine to know that there is nothing to do.
+``python -m images.build`` builds all, ``python -m images.build operator`` one, ``--values mlflow`` prints the Helm
+values that point a chart at them. An image's tag is the hash of its inputs, so an archive of that name is that image,
+and nothing has to be asked of an engine to know that there is nothing to do.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _build(wanted: Plan, engine: engines.Engine, base_image: str) -> None:
         settings.touch(mode=0o600)
         settings.write_text(host.write_settings(os.environ, ca))
         secrets = {"host": settings, "ca": ca or settings}
-        labels = {**wanted.labels, "org.opencontainers.image.revision": _revision()}
+        labels = {**wanted.labels, **_origin()}
         request = engines.Request(wanted.built.ref, context, base_image, labels, secrets)
         run(engine.build(request), log, f"{wanted.name}: build")
         unfinished = Path(scratch, "image.tar")
@@ -127,10 +127,20 @@ def _build(wanted: Plan, engine: engines.Engine, base_image: str) -> None:
     say(f"{wanted.built.ref}: {wanted.built.archive.stat().st_size / 2**20:.0f} MiB")
 
 
-def _revision() -> str:
-    """Return the commit of the checkout. It is no input: a commit that changes no input makes no new image."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+def _origin() -> dict[str, str]:
+    """Return the labels that say where the sources are.
+
+    They are no inputs: a commit or a clone that changes no input makes no new image.
+    """
+    asked = {"revision": ("rev-parse", "HEAD"), "source": ("remote", "get-url", "origin")}
+    labels = {}
+    for name, question in asked.items():
+        done = subprocess.run(["git", *question], cwd=ROOT, capture_output=True, text=True, check=False)
+        answer = done.stdout.strip()
+        # A clone's origin may be a folder of this machine, or a URL with a password.
+        if done.returncode == 0 and (name == "revision" or (answer.startswith("https://") and "@" not in answer)):
+            labels[f"org.opencontainers.image.{name}"] = answer
+    return labels
 
 
 def _prune(wanted: Plan, engine: engines.Engine) -> None:

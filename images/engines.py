@@ -50,8 +50,7 @@ class Engine:
     def save(self, ref: str, archive: Path) -> list[str]:
         """Return the command that writes an image to an archive.
 
-        Layers are left uncompressed where the engine lets us: an archive is read once, on this machine, and
-        compressing and unpacking it took longer than all else.
+        zstd where the engine has it: fast on both ends, while gzip took a quarter of all building time.
         """
         match self.name:
             case "docker":
@@ -59,7 +58,8 @@ class Engine:
             case "podman":
                 return ["podman", "save", "--quiet", "--format=oci-archive", f"--output={archive}", ref]
             case _:
-                return ["buildah", "push", "--quiet", "--disable-compression", ref, f"oci-archive:{archive}:{ref}"]
+                zstd = ["--compression-format=zstd", "--compression-level=1"]
+                return ["buildah", "push", "--quiet", *zstd, ref, f"oci-archive:{archive}:{ref}"]
 
     def pull(self, ref: str) -> list[str]:
         """Return the command that fetches an image from its registry."""
