@@ -93,19 +93,22 @@ def explain(namespace: Namespace, screen: Screen) -> None:
 
 _UNDO = "make clean-demo   (and the cluster: make down)"
 _TRY_NEXT = """\
-  eval "$(.venv/bin/python -m tests.cluster env)"                         the cluster, for this terminal
-  kubectl -n {namespace} get mvd,pods                          what serves
-  kubectl -n {namespace} describe mvd iris                     its story in events
-  kubectl -n {namespace} scale mvd iris --replicas=3           more of it
-  kubectl -n {namespace} port-forward svc/mlflow 5000:5000     then http://localhost:5000: promote by hand
-  kubectl -n {namespace} port-forward svc/iris 8080:80         then curl localhost:8080/model-info
+  eval "$(.venv/bin/python -m tests.cluster env)"   # the cluster, for this terminal
+  kubectl config set-context --current --namespace {namespace}
+  kubectl get mvd,pods                              # what serves
+  kubectl describe mvd iris                         # its story, in events
+  kubectl scale mvd iris --replicas=3               # more of it
+  kubectl port-forward svc/mlflow 5000:5000         # http://localhost:5000: promote versions by hand
+  kubectl port-forward svc/iris 8080:80             # curl localhost:8080/model-info
 """
 _WHEN_IT_FAILS = """\
-  eval "$(.venv/bin/python -m tests.cluster env)"                         the cluster, for this terminal
-  kubectl -n {namespace} describe mvd iris                     what the operator decided, and why
-  kubectl -n {namespace} logs deploy/modelvane                 what the operator did
-  kubectl -n {namespace} get events --sort-by=.lastTimestamp   what happened, in order
-  docs/troubleshooting.md explains each reason and its cure
+  eval "$(.venv/bin/python -m tests.cluster env)"   # the cluster, for this terminal
+  kubectl config set-context --current --namespace {namespace}
+  kubectl describe mvd iris                         # what the operator decided, and why
+  kubectl logs deploy/modelvane                     # what the operator did
+  kubectl get events --sort-by=.lastTimestamp       # what happened, in order
+
+  docs/troubleshooting.md explains each reason and its cure.
 """
 
 if __name__ == "__main__":

@@ -30,9 +30,13 @@ def _resources(namespace: Namespace) -> list[str]:
 
 def _pods(namespace: Namespace) -> list[str]:
     lines = []
-    for pod in namespace.get_all("pods"):
-        if is_true(pod, "Ready") or pod["status"].get("phase") == "Succeeded":
-            continue
+    troubled = [
+        pod
+        for pod in namespace.get_all("pods")
+        if not is_true(pod, "Ready") and pod["status"].get("phase") != "Succeeded"
+    ]
+    # Pods of one Deployment or Job fail alike; the last of them stands for all.
+    for pod in {_owner(pod): pod for pod in troubled}.values():
         name = pod["metadata"]["name"]
         why = conditions(pod).get("PodScheduled", {}).get("message", "")
         lines.append(f"pod {name}: {pod['status'].get('phase')} {why}".rstrip())
@@ -44,6 +48,11 @@ def _pods(namespace: Namespace) -> list[str]:
     return lines
 
 
+def _owner(pod: Manifest) -> str:
+    owners = pod["metadata"].get("ownerReferences", [])
+    return str((owners[0] if owners else pod["metadata"])["uid"])
+
+
 def _container_statuses(pod: Manifest) -> list[Manifest]:
     return [*pod["status"].get("initContainerStatuses", []), *pod["status"].get("containerStatuses", [])]
 
@@ -51,7 +60,8 @@ def _container_statuses(pod: Manifest) -> list[Manifest]:
 def _trouble(status: Manifest) -> str:
     for state in (status.get("lastState", {}), status.get("state", {})):
         if (ended := state.get("terminated")) and ended.get("exitCode"):
-            return f"exit code {ended['exitCode']} {ended.get('reason', '')} {ended.get('message', '')}".strip()
+            last_words = ended.get("message", "").strip().rpartition("\n")[2]
+            return f"exit code {ended['exitCode']} {ended.get('reason', '')} {last_words}".strip()
     waiting = status.get("state", {}).get("waiting", {})
     return (
         ""
