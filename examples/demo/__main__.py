@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 import time
+from pathlib import Path
 
 from examples.demo.evidence import telling_lines
 from examples.demo.install import uninstall
@@ -67,7 +70,7 @@ def tell(namespace: Namespace, screen: Screen) -> int:
         explain(namespace, screen)
         return 1
     screen.heading("Try next")
-    screen.say(_TRY_NEXT.format(namespace=namespace.name))
+    screen.say(_TRY_NEXT.format(terminal=this_cluster(), namespace=namespace.name))
     screen.say(f"  To undo: {_UNDO}")
     return 0
 
@@ -87,13 +90,20 @@ def explain(namespace: Namespace, screen: Screen) -> None:
     for line in telling_lines(namespace):
         screen.say(f"  {line}")
     screen.heading("What to do")
-    screen.say(_WHEN_IT_FAILS.format(namespace=namespace.name))
+    screen.say(_WHEN_IT_FAILS.format(terminal=this_cluster(), namespace=namespace.name))
     screen.say(f"  To begin anew: {_UNDO}, then make demo")
+
+
+def this_cluster() -> str:
+    """Return the command that lets a new terminal use the cluster and the tools that the demo used."""
+    settings = [f"KUBECONFIG={os.environ['KUBECONFIG']}"] if "KUBECONFIG" in os.environ else []
+    settings += [f"PATH={Path(kubectl).parent}:$PATH"] if (kubectl := shutil.which("kubectl")) else []
+    return " ".join(["export", *settings])
 
 
 _UNDO = "make clean-demo   (and the cluster: make down)"
 _TRY_NEXT = """\
-  eval "$(.venv/bin/python -m tests.cluster env)"   # the cluster, for this terminal
+  {terminal}
   kubectl config set-context --current --namespace {namespace}
   kubectl get mvd,pods                              # what serves
   kubectl describe mvd iris                         # its story, in events
@@ -102,7 +112,7 @@ _TRY_NEXT = """\
   kubectl port-forward svc/iris 8080:80             # curl localhost:8080/model-info
 """
 _WHEN_IT_FAILS = """\
-  eval "$(.venv/bin/python -m tests.cluster env)"   # the cluster, for this terminal
+  {terminal}
   kubectl config set-context --current --namespace {namespace}
   kubectl describe mvd iris                         # what the operator decided, and why
   kubectl logs deploy/modelvane                     # what the operator did
