@@ -64,7 +64,7 @@ async def act(settings: Settings, client: ApiClient) -> None:
     reconciler = Reconciler(kube, poller, settings.serving_image, settings.pod_name)
     watching = kopf.operator(
         registry=build_handlers(queue.add),
-        settings=build_kopf_settings(),
+        settings=build_kopf_settings(bool(settings.namespaces)),
         namespaces=settings.namespaces,
         clusterwide=not settings.namespaces,
         standalone=True,
@@ -75,9 +75,9 @@ async def act(settings: Settings, client: ApiClient) -> None:
     }
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # kopf takes over the handling of signals when it starts, and ends in peace when one comes: so does this.
         for task in done:
             task.result()
-        raise RuntimeError("the operator stopped watching")
     finally:
         poller.stop()
         for task in tasks:
@@ -111,7 +111,8 @@ async def run(settings: Settings) -> int:
             await asyncio.wait({working}, timeout=4)
             return 0
         working.result()
-        return 1
+        logger.info("stopped")
+        return 0
     except LostLeadershipError as lost:
         logger.warning("%s: stopping", lost)
         return 1

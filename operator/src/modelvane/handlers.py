@@ -44,11 +44,13 @@ def build_handlers(enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
     return registry
 
 
-def build_kopf_settings() -> kopf.OperatorSettings:
+def build_kopf_settings(namespaced: bool) -> kopf.OperatorSettings:
     """Set kopf up so that it only watches: no events of its own, no peering, nothing written to any object."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
+    # Without the right to list namespaces and CRDs, which only a cluster-wide installation has, kopf would not start.
+    settings.scanning.disabled = namespaced
     settings.persistence.finalizer = f"{GROUP}/finalizer"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
