@@ -17,8 +17,10 @@ from typing import Final
 
 from modelvane_serving import mlflow_imports
 from modelvane_serving.failure import StartError, write_termination_message
+from modelvane_serving.fetched import open_fetched
 from modelvane_serving.logs import configure_logging
 from modelvane_serving.settings import read_fetch_settings, read_serve_settings
+from modelvane_serving.sockets import bind
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 USAGE: Final = "usage: modelvane-serving fetch|serve"
@@ -55,11 +57,13 @@ def run_fetch() -> None:
 def run_serve() -> None:
     """Run `serve`."""
     settings = read_serve_settings(os.environ)
+    listener = bind(settings.host, settings.port)
+    fetched = open_fetched(settings.model_dir)
     if settings.workers > 1:
         # prometheus_client looks for it when it is imported, and then counts in files that all workers can read.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelvane-metrics-")
     mlflow_imports.prepare(data_libraries=True)
-    importlib.import_module("modelvane_serving.serve").serve(settings)
+    importlib.import_module("modelvane_serving.serve").serve(settings, listener, fetched)
 
 
 def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:

@@ -2,6 +2,8 @@
 
 import socket
 
+from modelvane_serving.failure import INVALID_SETTINGS, StartError
+
 
 def bind(host: str | None, port: int) -> socket.socket:
     """Bind without listening: until `listen`, a connection is refused, as it should be while a model loads."""
@@ -13,5 +15,9 @@ def bind(host: str | None, port: int) -> socket.socket:
         address = host or "0.0.0.0"  # noqa: S104 - a pod is reached by its own address
         bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((address, port))
+    try:
+        bound.bind((address, port))
+    except OSError as error:
+        bound.close()
+        raise StartError(INVALID_SETTINGS, f"port {port} cannot be bound: {error.strerror}") from None
     return bound
