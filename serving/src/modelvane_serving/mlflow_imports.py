@@ -1,8 +1,8 @@
 """Imports MLflow without the parts of it that a command does not use.
 
 `import mlflow` takes more than a second, which is part of every rollout, twice. What is not needed here is put off
-until somebody touches it, by the standard library's own lazy loader, so a model that does use it still can. `fetch` goes
-further: to it, pandas and numpy are not installed, which MLflow's client (mlflow-skinny) supports.
+until somebody touches it, by the standard library's own lazy loader, so a model that does use it still can. `fetch`
+goes further: to it, pandas and numpy are not installed, which MLflow's client (mlflow-skinny) supports.
 """
 
 import os
