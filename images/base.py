@@ -94,8 +94,10 @@ def _build_debian(engine: Engine, folder: Path, log: Path) -> None:
                 f"{OFFICIAL} cannot be pulled, and mmdebstrap, which would make a base from Debian packages, "
                 "is not installed. On Debian: apt-get install mmdebstrap"
             )
-        unfinished = rootfs.with_suffix(".unfinished.tar")
+        unfinished = folder / "unfinished.tar"
         run([*_MMDEBSTRAP, str(unfinished)], log, "base image from Debian packages")
+        for old in folder.glob("debian-*.rootfs.tar"):
+            old.unlink()
         unfinished.rename(rootfs)
     with tempfile.TemporaryDirectory(dir=folder) as context:
         write_context({"Containerfile": File(_CONTAINERFILE)}, Path(context))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,13 +26,14 @@ import yaml
 from images import BuildError, base, engines, host
 from images.catalog import IMAGES, ROOT, read_context, read_labels
 from images.content import File, hash_of, write_context
-from images.runs import run, say
+from images.runs import run, say, stop
 from images.values import CHARTS
 
 NAMES = tuple(IMAGES)
 _KEPT = 2
 # One build computes while another waits for the network.
 _AT_ONCE = 2
+_SCRATCH = "build-"
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,7 @@ def ensure(names: Sequence[str] = NAMES) -> dict[str, Built]:
         missing = [each for each in plans if not each.built.archive.exists()]
         if missing:
             host.ensure_linux_uv()
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for done in [pool.submit(_build, each, engine, chosen.image) for each in missing]:
-                done.result()
+        _build_all(missing, engine, chosen.image)
         used = _use(plans)
         for each in missing:
             _prune(each, engine)
@@ -100,15 +101,32 @@ def _alone() -> Iterator[None]:
     """Let one process build at a time; the others wait, and then find the work done."""
     archives().mkdir(parents=True, exist_ok=True)
     with (archives() / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process builds images; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left_by_a_killed_build in archives().glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left_by_a_killed_build)
         yield
+
+
+def _build_all(missing: Sequence[Plan], engine: engines.Engine, base_image: str) -> None:
+    """Build several images at once; after a failure none is begun."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            for done in [pool.submit(_build, each, engine, base_image) for each in missing]:
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _build(wanted: Plan, engine: engines.Engine, base_image: str) -> None:
     """Build one image and write its archive."""
     log = archives() / "logs" / f"{wanted.name}.log"
     log.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=archives()) as scratch:
+    with tempfile.TemporaryDirectory(dir=archives(), prefix=_SCRATCH) as scratch:
         context = Path(scratch, "context")
         write_context(wanted.files, context)
         # Beside the inputs but not one of them: its version is what the tag is made from.
@@ -162,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in given.names if name not in IMAGES]
     if unknown:
         parser.error(f"no such image: {', '.join(unknown)}. There are: {', '.join(NAMES)}")
+    # The commands that run then fail, which ends this process with its scratch folders removed.
+    signal.signal(signal.SIGTERM, lambda *_: stop())
     try:
         if given.values:
             names, values = CHARTS[given.values]

@@ -11,6 +11,7 @@ from pathlib import Path
 from images import BuildError
 
 _TAIL = 25
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 def say(text: str) -> None:
@@ -25,8 +26,17 @@ def run(command: Sequence[str], log: Path, what: str) -> None:
     start = time.monotonic()
     with log.open("a") as output:
         print("+", *command, file=output, flush=True)
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False).returncode
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process:
+            _running.add(process)
+            code = process.wait()
+            _running.discard(process)
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL:])
         raise BuildError(f"{what} failed (exit code {code}):\n{tail}\nThe whole log: {log}")
     say(f"{what}: {time.monotonic() - start:.1f} s")
+
+
+def stop() -> None:
+    """End what runs, so that nobody who stops a build leaves an engine at work behind."""
+    for process in tuple(_running):
+        process.terminate()
