@@ -82,7 +82,7 @@ async def act(settings: Settings, client: ApiClient) -> None:
         poller.stop()
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=2)
+        await asyncio.wait(tasks, timeout=1)
 
 
 async def run(settings: Settings) -> int:
@@ -108,7 +108,7 @@ async def run(settings: Settings) -> int:
         if not working.done():
             logger.info("stopping")
             working.cancel()
-            await asyncio.wait({working}, timeout=4)
+            await asyncio.wait({working}, timeout=3)
             return 0
         working.result()
         logger.info("stopped")
@@ -124,6 +124,21 @@ async def run(settings: Settings) -> int:
                 await client.close()  # type: ignore[no-untyped-call]
 
 
+async def run_and_leave(settings: Settings) -> None:
+    """Run, and leave without looking back.
+
+    A normal exit waits for every thread and task, such as one that still talks to a dead registry, and would hold up
+    the hand-over to the next replica.
+    """
+    try:
+        code = await run(settings)
+    except Exception:
+        logger.exception("modelvane stops")
+        code = 1
+    logging.shutdown()
+    os._exit(code)
+
+
 def main() -> None:
     """Start the operator."""
     try:
@@ -133,14 +148,7 @@ def main() -> None:
     registry.configure()
     configure_logging(settings.log_level, settings.log_format)
     logger.info("modelvane starts; serving image %s", settings.serving_image)
-    try:
-        code = asyncio.run(run(settings))
-    except Exception:
-        logger.exception("modelvane stops")
-        code = 1
-    logging.shutdown()
-    # A thread that waits for a dead registry would hold up a normal exit, and with it the hand-over to a new replica.
-    os._exit(code)
+    asyncio.run(run_and_leave(settings))
 
 
 if __name__ == "__main__":

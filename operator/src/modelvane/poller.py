@@ -20,9 +20,10 @@ from pathlib import Path
 from modelvane import metrics
 from modelvane.kube import CONFIG_MAP, SECRET, Kube, RefusedError
 from modelvane.queue import TryAgainError, backoff
-from modelvane.registry import Access, Reader, UnreachableError
+from modelvane.registry import Access, Reader
 from modelvane.spec import ModelPointer, ModelRegistrySpec
 from modelvane.state import Key, Resolution, Unreachable, Unread
+from modelvane.trouble import UnreachableError
 
 LONGEST_BACKOFF = timedelta(seconds=30)
 READ_TIMEOUT = 30

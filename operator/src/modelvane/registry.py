@@ -7,24 +7,21 @@ it in its own words about exactly that model.
 
 import os
 import re
-import socket
-import ssl
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import requests
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.exceptions import RestException
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from modelvane.spec import ModelPointer
-from modelvane.state import Absent, Found, NotReady, Resolution, Unreachable
+from modelvane.state import Absent, Found, NotReady, Resolution
+from modelvane.trouble import REQUEST_TIMEOUT, UnreachableError, explain, unexpected
 
-REQUEST_TIMEOUT = 5
 PAGE = 1000
 LONGEST_FILTER = 3000
 """Characters of a search filter that fit into a URL everywhere on the way."""
@@ -42,9 +39,17 @@ _environment_lock = threading.Lock()
 class Model(Protocol):
     """A registered model as MLflow describes it."""
 
-    name: str
-    aliases: Mapping[str, object]
-    latest_versions: Collection[Any]
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def aliases(self) -> Mapping[str, object]:
+        """The version each alias names."""
+
+    @property
+    def latest_versions(self) -> Collection[Any]:
+        """The newest version of each stage."""
 
 
 class Store(Protocol):
@@ -60,14 +65,6 @@ class Store(Protocol):
 
     def get_model_version(self, name: str, version: str) -> Any:
         """Read one version."""
-
-
-class UnreachableError(Exception):
-    """The registry could not be read. The message is the same as long as the cause is."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.why = Unreachable(reason, message)
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class Reader:
                 return Absent(f"registered model {pointer.name} does not exist")
             raise
         if model.name != pointer.name:
-            raise _unexpected(self._access.uri)
+            raise unexpected(self._access.uri)
         return resolve(pointer, model)
 
     def _find_version(self, pointer: ModelPointer, number: str) -> Resolution:
@@ -156,7 +153,7 @@ class Reader:
                 return Absent(f"{pointer} does not exist")
             raise
         if version.name != pointer.name or str(version.version) != number:
-            raise _unexpected(self._access.uri)
+            raise unexpected(self._access.uri)
         return _ready_or_not(version)
 
     @contextmanager
@@ -257,10 +254,6 @@ def _says_missing(error: RestException) -> bool:
     return bool(error.json.get("error_code") == "RESOURCE_DOES_NOT_EXIST")
 
 
-def _unexpected(uri: str) -> UnreachableError:
-    return UnreachableError("UnexpectedAnswer", f"{uri} answers, but not as an MLflow registry does: check spec.uri")
-
-
 @contextmanager
 def _explained(uri: str) -> Iterator[None]:
     """Turn whatever a client may raise into one sentence that does not change from one try to the next."""
@@ -270,54 +263,3 @@ def _explained(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise explain(error, uri) from error
-
-
-def explain(error: BaseException, uri: str) -> UnreachableError:
-    """Say what is wrong between the operator and a registry, and what to check."""
-    causes = list(_causes(error))
-    text = " ".join(str(cause) for cause in causes)
-    status = next((int(match[1]) for match in [re.search(r"too many (\d{3}) error", text)] if match), None)
-    for cause in causes:
-        if isinstance(cause, MlflowException) and not isinstance(cause, RestException) and status is None:
-            match = re.search(r"failed with error code (\d{3})", str(cause))
-            status = int(match[1]) if match else None
-        if isinstance(cause, RestException):
-            status = cause.get_http_status_code()  # type: ignore[no-untyped-call]
-    kinds = tuple(map(type, causes))
-    if _any(kinds, socket.gaierror) or "NameResolutionError" in text:
-        return UnreachableError("NameNotResolved", f"the host of {uri} cannot be resolved: check spec.uri")
-    if _any(kinds, ConnectionRefusedError):
-        return UnreachableError("ConnectionRefused", f"{uri} refuses connections: it is down, or the port is wrong")
-    if _any(kinds, ssl.SSLError, requests.exceptions.SSLError):
-        return UnreachableError("TLSFailed", f"the certificate of {uri} is not trusted: check spec.caBundleRef")
-    if _any(kinds, requests.exceptions.Timeout, TimeoutError):
-        return UnreachableError("Timeout", f"{uri} gives no answer within {REQUEST_TIMEOUT} s")
-    if status in (401, 403):
-        return UnreachableError(
-            "Unauthorized", f"{uri} answers {status}: check the Secret that spec.credentialsSecretRef names"
-        )
-    if status == 429:
-        return UnreachableError("RateLimited", f"{uri} answers 429: raise spec.pollInterval")
-    if status is not None and status >= 500:
-        return UnreachableError("ServerError", f"{uri} answers {status}: see the log of the MLflow server")
-    if _any(kinds, requests.exceptions.ConnectionError, ConnectionError):
-        return UnreachableError("ConnectionFailed", f"the connection to {uri} breaks before an answer comes")
-    if status is not None:
-        return UnreachableError("UnexpectedAnswer", f"{uri} answers {status}: check spec.uri")
-    return _unexpected(uri)
-
-
-def _any(kinds: Collection[type], *wanted: type) -> bool:
-    return any(issubclass(kind, wanted) for kind in kinds)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk down to the first cause, through the wrappings of MLflow, requests and urllib3."""
-    seen: set[int] = set()
-    todo: list[object] = [error]
-    while todo:
-        current = todo.pop()
-        if isinstance(current, BaseException) and id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            todo += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]

@@ -1,0 +1,210 @@
+"""From what MLflow says to where a pointer leads, with the doubts that a sound absence has to stand."""
+
+import itertools
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from mlflow.exceptions import MlflowException, RestException
+from modelvane.registry import Access, Reader, resolve
+from modelvane.spec import ModelPointer
+from modelvane.state import Absent, Found, NotReady, Resolution, Unreachable
+from modelvane.trouble import explain
+
+URI = "http://mlflow:5000"
+PRODUCTION = ModelPointer(name="iris", stage="Production")
+CHAMPION = ModelPointer(name="iris", alias="champion")
+THIRD = ModelPointer(name="iris", version="3")
+
+
+def rest(error_code: str) -> RestException:
+    return RestException({"error_code": error_code, "message": ""})  # type: ignore[no-untyped-call]
+
+
+@dataclass
+class Version:
+    version: str
+    current_stage: str = "None"
+    status: str = "READY"
+    run_id: str | None = "run"
+    name: str = "iris"
+
+
+@dataclass
+class Model:
+    name: str = "iris"
+    latest_versions: list[Version] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+
+class Page(list[Model]):
+    token: str | None = None
+
+
+class Registry:
+    """A registry in memory that counts how often it is asked, and can be told to lie or to fail."""
+
+    def __init__(self, *models: Model, listed: tuple[Model, ...] | None = None, error: Exception | None = None) -> None:
+        self.models = {model.name: model for model in models}
+        self.listed = listed if listed is not None else models
+        self.error = error
+        self.asked: list[str] = []
+
+    def search_registered_models(
+        self, filter_string: str | None = None, max_results: int = 0, *, page_token: str | None = None
+    ) -> Page:
+        self.asked.append(f"search {filter_string}")
+        if self.error:
+            raise self.error
+        return Page(self.listed)
+
+    def get_registered_model(self, name: str) -> Model:
+        self.asked.append(f"model {name}")
+        if name not in self.models:
+            raise rest("RESOURCE_DOES_NOT_EXIST")
+        return self.models[name]
+
+    def get_model_version(self, name: str, version: str) -> Version:
+        self.asked.append(f"version {name}/{version}")
+        found = [v for v in self.models[name].latest_versions if v.version == version] if name in self.models else []
+        if not found:
+            raise rest("RESOURCE_DOES_NOT_EXIST")
+        return found[0]
+
+
+def read(registry: Registry, pointer: ModelPointer, known: Resolution | None = None, uri: str = URI) -> Resolution:
+    reader = Reader(Access(uri, {}), store=registry)
+    return reader.read([pointer], {pointer: known} if known else {})[pointer]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "model", "resolution"),
+    [
+        (PRODUCTION, Model(latest_versions=[Version("3", "Production")]), Found("3", "run")),
+        (
+            PRODUCTION,
+            Model(latest_versions=[Version("9", "Production"), Version("10", "Production")]),
+            Found("10", "run"),
+        ),
+        (
+            PRODUCTION,
+            Model(latest_versions=[Version("3", "Staging")]),
+            Absent("model iris has no version in stage Production"),
+        ),
+        (
+            PRODUCTION,
+            Model(latest_versions=[Version("3", "Production", status="PENDING_REGISTRATION")]),
+            NotReady("3", "version 3 of model iris is PENDING_REGISTRATION, not READY"),
+        ),
+        (CHAMPION, Model(latest_versions=[Version("3")], aliases={"champion": "3"}), Found("3", "run")),
+        (CHAMPION, Model(latest_versions=[Version("3")], aliases={"champion": "2"}), Found("2")),
+        (CHAMPION, Model(aliases={"challenger": "2"}), Absent("model iris has no alias champion")),
+    ],
+)
+def test_a_pointer_leads_where_mlflow_says(pointer: ModelPointer, model: Model, resolution: Resolution) -> None:
+    assert resolve(pointer, model) == resolution
+
+
+def test_one_search_answers_every_pointer() -> None:
+    iris = Model(latest_versions=[Version("3", "Production")], aliases={"champion": "3"})
+    wine = Model("wine", latest_versions=[Version("1", "Production", name="wine")])
+    registry = Registry(iris, wine)
+    other = ModelPointer(name="wine", stage="Production")
+    read_all = Reader(Access(URI, {}), store=registry).read([PRODUCTION, CHAMPION, other], {})
+    assert read_all == {PRODUCTION: Found("3", "run"), CHAMPION: Found("3", "run"), other: Found("1", "run")}
+    assert registry.asked == ["search name IN ('iris','wine')"]
+
+
+def test_a_name_that_cannot_be_quoted_is_looked_for_in_the_whole_list() -> None:
+    registry = Registry(Model("it's", latest_versions=[Version("1", "Production", name="it's")]))
+    assert read(registry, ModelPointer(name="it's", stage="Production")) == Found("1", "run")
+    assert registry.asked == ["search None"]
+
+
+def test_a_listing_that_omits_a_model_is_not_believed_alone() -> None:
+    registry = Registry(Model(latest_versions=[Version("3", "Production")]), listed=())
+    assert read(registry, PRODUCTION, known=Found("3", "run")) == Found("3", "run")
+    assert registry.asked[1:] == ["model iris"]
+
+
+def test_an_absence_in_the_registrys_own_words_is_believed() -> None:
+    assert read(Registry(), PRODUCTION, known=Found("3")) == Absent("registered model iris does not exist")
+
+
+def test_a_confirmed_absence_is_not_asked_about_every_tick() -> None:
+    registry = Registry()
+    assert isinstance(read(registry, PRODUCTION, known=Absent("gone")), Absent)
+    assert len(registry.asked) == 1
+
+
+def test_a_hosted_registry_may_list_no_aliases() -> None:
+    registry = Registry(Model(latest_versions=[Version("3")], aliases={"champion": "3"}), listed=(Model(),))
+    assert read(registry, CHAMPION, known=Absent("before"), uri="databricks-uc") == Found("3", "run")
+
+
+def test_a_proxys_empty_answer_is_no_absence() -> None:
+    registry = Registry(listed=())
+    registry.models["iris"] = Model(name="")
+    resolution = read(registry, PRODUCTION, known=Found("3"))
+    assert isinstance(resolution, Unreachable)
+    assert resolution.reason == "UnexpectedAnswer"
+
+
+def test_an_alias_on_an_old_version_is_looked_at_once() -> None:
+    registry = Registry(Model(latest_versions=[Version("2"), Version("3")], aliases={"champion": "2"}))
+    registry.listed = (Model(latest_versions=[Version("3")], aliases={"champion": "2"}),)
+    found = read(registry, CHAMPION)
+    assert found == Found("2", "run")
+    assert read(registry, CHAMPION, known=found) == found
+    assert [question for question in registry.asked if question.startswith("version")] == ["version iris/2"]
+
+
+def test_a_fixed_version_is_checked_once() -> None:
+    registry = Registry(Model(latest_versions=[Version("3")]))
+    assert read(registry, THIRD) == Found("3", "run")
+    assert read(registry, THIRD, known=Found("3", "run")) == Found("3", "run")
+    assert registry.asked.count("version iris/3") == 1
+
+
+def test_a_fixed_version_that_does_not_exist_is_absent() -> None:
+    assert read(Registry(Model()), THIRD) == Absent("models:/iris/3 does not exist")
+
+
+def chained(*errors: BaseException) -> BaseException:
+    """Wrap the last error in all the ones before it, as MLflow, requests and urllib3 do."""
+    for outer, inner in itertools.pairwise(errors):
+        outer.__context__ = inner
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (chained(MlflowException("x"), requests.ConnectionError(), ConnectionRefusedError()), "ConnectionRefused"),
+        (chained(MlflowException("x"), requests.ConnectionError(), socket.gaierror()), "NameNotResolved"),
+        (chained(MlflowException("x"), requests.exceptions.SSLError("bad")), "TLSFailed"),
+        (chained(MlflowException("x"), requests.exceptions.ReadTimeout()), "Timeout"),
+        (chained(MlflowException("x"), requests.exceptions.RetryError("too many 503 error responses")), "ServerError"),
+        (chained(MlflowException("x"), requests.exceptions.RetryError("too many 429 error responses")), "RateLimited"),
+        (MlflowException("API request to endpoint /x failed with error code 401 != 200"), "Unauthorized"),
+        (MlflowException("API request to endpoint /x failed with error code 502 != 200"), "ServerError"),
+        (MlflowException("API request to endpoint /x failed with error code 404 != 200"), "UnexpectedAnswer"),
+        (rest("PERMISSION_DENIED"), "Unauthorized"),
+        (rest("INTERNAL_ERROR"), "ServerError"),
+        (chained(MlflowException("x"), requests.ConnectionError("reset"), ConnectionResetError()), "ConnectionFailed"),
+        (MlflowException("the response body was not in a valid JSON format"), "UnexpectedAnswer"),
+        (ValueError("no JSON"), "UnexpectedAnswer"),
+    ],
+)
+def test_trouble_is_told_in_one_sentence_that_names_the_registry(error: BaseException, reason: str) -> None:
+    why = explain(error, URI).why
+    assert why.reason == reason
+    assert URI in why.message
+
+
+def test_trouble_of_the_same_kind_has_the_same_words() -> None:
+    first: Any = chained(MlflowException("object at 0x1"), requests.ConnectionError("0x1"), ConnectionRefusedError())
+    second: Any = chained(MlflowException("object at 0x2"), requests.ConnectionError("0x2"), ConnectionRefusedError())
+    assert explain(first, URI).why == explain(second, URI).why
