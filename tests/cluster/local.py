@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -238,8 +237,8 @@ class LocalNode:
     def _remove(self, *, keep_folder: bool = False) -> None:
         cgroups.kill(self.name)
         cgroups.remove(self.name)
-        for entry in self.state.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        # Unpacked images are 50,000 files and more, for which rm takes a fraction of the time that shutil does.
+        subprocess.run(["rm", "-rf", "--one-file-system", *self.state.iterdir()], check=True)
         if not keep_folder:
             self.state.rmdir()
             with suppress(OSError):
