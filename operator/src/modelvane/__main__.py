@@ -1,7 +1,6 @@
 """Wires everything together and runs it: the only place that knows all the parts."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -82,7 +81,7 @@ async def act(settings: Settings, client: ApiClient) -> None:
         poller.stop()
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=1)
+        await asyncio.wait(tasks, timeout=0.5)
 
 
 async def run(settings: Settings) -> int:
@@ -101,27 +100,21 @@ async def run(settings: Settings) -> int:
     else:
         job = work()
     working = asyncio.create_task(job, name="work")
-    runner = await start_http(settings.http_port, lambda: not working.done(), lambda: not stopping.is_set())
+    await start_http(settings.http_port, lambda: not working.done(), lambda: not stopping.is_set())
     stop = asyncio.create_task(stopping.wait(), name="signals")
-    try:
-        await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            logger.info("stopping")
-            working.cancel()
-            await asyncio.wait({working}, timeout=3)
-            return 0
-        working.result()
-        logger.info("stopped")
+    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not working.done():
+        logger.info("stopping")
+        working.cancel()
+        await asyncio.wait({working}, timeout=3)
         return 0
+    try:
+        working.result()
     except LostLeadershipError as lost:
         logger.warning("%s: stopping", lost)
         return 1
-    finally:
-        stop.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await runner.cleanup()
-                await client.close()  # type: ignore[no-untyped-call]
+    logger.info("stopped")
+    return 0
 
 
 async def run_and_leave(settings: Settings) -> None:
