@@ -120,7 +120,8 @@ def test_a_logged_model_is_fetched_described_and_served(
     fleet: Fleet, registry: Registry, fetch: Callable[..., Fetched], start: Start
 ) -> None:
     fetched = fetch(registry.url, registry.logged)
-    assert (fetched.code, fetched.termination) == (0, None), fetched.log
+    digest = json.loads((fetched.model_dir / "manifest.json").read_text())["digest"]
+    assert (fetched.code, fetched.termination) == (0, {"digest": digest}), fetched.log
     facts = fetched.facts
     assert next(column["name"] for column in facts.pop("signature")["inputs"]) == "sepal_length"
     assert facts.pop("source").startswith("models:/m-")

@@ -27,7 +27,7 @@ USAGE: Final = "usage: modelvane-serving fetch|serve"
 
 
 def main() -> None:
-    """Run one command; a failure is written where Kubernetes looks for it."""
+    """Run one command; what it came to is written where Kubernetes looks for it."""
     if len(sys.argv) != 2 or sys.argv[1] not in {"fetch", "serve"}:
         sys.exit(USAGE)
     # Files of a model are for this user alone, whatever the image's default is.
@@ -36,22 +36,27 @@ def main() -> None:
     # otherwise wait out its whole grace period.
     signal.signal(signal.SIGTERM, _exit_at_once)
     configure_logging()
+    termination_log = Path(os.environ.get("MODELVANE_TERMINATION_LOG", TERMINATION_LOG))
     try:
-        run_fetch() if sys.argv[1] == "fetch" else run_serve()
+        if sys.argv[1] == "fetch":
+            write_termination_message({"digest": run_fetch()}, termination_log)
+        else:
+            run_serve()
     except StartError as failure:
         logging.getLogger("modelvane_serving").error(failure.message, extra={"fields": {"reason": failure.reason}})
-        write_termination_message(failure, Path(os.environ.get("MODELVANE_TERMINATION_LOG", TERMINATION_LOG)))
+        write_termination_message({"reason": failure.reason, "message": failure.message}, termination_log)
         sys.exit(1)
 
 
-def run_fetch() -> None:
-    """Run `fetch`."""
+def run_fetch() -> str:
+    """Run `fetch` and return the digest of the files."""
     settings = read_fetch_settings(os.environ)
     # MLflow's artifact code takes these from the environment only.
     os.environ["MLFLOW_REGISTRY_URI"] = settings.registry_uri
     os.environ.setdefault("MLFLOW_TRACKING_URI", settings.registry_uri)
     mlflow_imports.prepare(data_libraries=False)
-    importlib.import_module("modelvane_serving.fetch").fetch(settings)
+    digest: str = importlib.import_module("modelvane_serving.fetch").fetch(settings)
+    return digest
 
 
 def run_serve() -> None:

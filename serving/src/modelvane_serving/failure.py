@@ -1,10 +1,12 @@
-"""Why a pod could not start, as one JSON object in the container's termination message.
+"""What a container tells the operator as it ends: one JSON object in its termination message.
 
-The operator reads it from the pod's status and turns it into `rejected`, so the reasons are part of the contract
-between the two programs: they are constants here and nowhere else.
+From a `fetch` that worked it is the digest of the files, otherwise why the pod could not start, which the operator
+turns into `rejected`. So the reasons are part of the contract between the two programs: they are constants here and
+nowhere else.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -36,10 +38,9 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
 
-def write_termination_message(failure: StartError, path: Path) -> None:
-    """Write the object. Where there is no such file (outside Kubernetes) the log has the same words."""
-    text = json.dumps({"reason": failure.reason, "message": failure.message}, ensure_ascii=False)
+def write_termination_message(told: Mapping[str, str], path: Path) -> None:
+    """Write the one object a container leaves behind. Outside Kubernetes, without such a file, the log has it too."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
     except OSError:
         return

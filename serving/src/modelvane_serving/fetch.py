@@ -40,8 +40,8 @@ ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
 REFUSED: Final = "INVALID_PARAMETER_VALUE"
 
 
-def fetch(settings: FetchSettings) -> None:
-    """Download, check and describe the model."""
+def fetch(settings: FetchSettings) -> str:
+    """Download, check and describe the model; return the digest of its files."""
     started = time.monotonic()
     version = read_version(settings)
     artifacts = settings.model_dir / ARTIFACTS_DIR
@@ -62,6 +62,7 @@ def fetch(settings: FetchSettings) -> None:
         "seconds": round(time.monotonic() - started, 3),
     }
     _log.info("model fetched", extra={"fields": fields})
+    return manifest.digest
 
 
 def read_version(settings: FetchSettings) -> ModelVersion:
