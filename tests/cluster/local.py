@@ -126,7 +126,7 @@ class LocalNode:
         server = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
         context = ssl.create_default_context(cafile=self.state / "pki" / "ca.crt")
         try:
-            with urllib.request.urlopen(f"{server}/readyz", context=context, timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{server}/readyz", context=context, timeout=5) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False

@@ -44,7 +44,7 @@ def build_secret(name: str, release: str, bucket: str) -> dict[str, Any]:
 
 def create(namespace: str, secret: dict[str, Any]) -> bool:
     """Create the Secret; False if there was one already."""
-    request = urllib.request.Request(  # noqa: S310 - the address is a constant with https
+    request = urllib.request.Request(
         f"{API}/api/v1/namespaces/{namespace}/secrets",
         data=json.dumps(secret).encode(),
         headers={
@@ -55,7 +55,7 @@ def create(namespace: str, secret: dict[str, Any]) -> bool:
     )
     context = ssl.create_default_context(cafile=str(TOKEN / "ca.crt"))
     try:
-        with urllib.request.urlopen(request, context=context, timeout=10):  # noqa: S310
+        with urllib.request.urlopen(request, context=context, timeout=10):
             return True
     except urllib.error.HTTPError as error:
         if error.code == 409:
