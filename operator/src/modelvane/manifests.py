@@ -212,7 +212,7 @@ def _fetch_container(
         "MLFLOW_TRACKING_URI": registry.uri,
         "MLFLOW_REGISTRY_URI": registry.uri,
     }
-    mounts: list[Manifest] = [{"name": "model", "mountPath": MODEL_DIR}, {"name": "tmp", "mountPath": "/tmp"}]
+    mounts: list[Manifest] = [{"name": "model", "mountPath": MODEL_DIR}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - inside the pod
     if registry.workspace is not None:
         env["MLFLOW_WORKSPACE"] = registry.workspace
     if registry.ca_bundle_ref is not None:
@@ -252,7 +252,7 @@ def _serve_container(spec: ModelDeploymentSpec, revision: Revision, image: str) 
         "livenessProbe": {**_probe("live"), "periodSeconds": 10, "timeoutSeconds": 5},
         "volumeMounts": [
             {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
         ],
     }
     if spec.runtime.env_from:

@@ -133,7 +133,7 @@ class Poller:
                     if failures >= FAILURES_BEFORE_NEWS or r.health.polled_at is None:
                         self._tell(r, Health(error.why, r.health.polled_at, r.health.server_version), r.known)
                     longest = max(LONGEST_BACKOFF, r.spec.poll_interval)
-                    delay = backoff(failures, r.spec.poll_interval, longest, random.random())
+                    delay = backoff(failures, r.spec.poll_interval, longest, random.random())  # noqa: S311 - no secret
                     await asyncio.sleep(delay.total_seconds())
                 else:
                     failures = 0
@@ -199,7 +199,7 @@ class Poller:
         return {name: str(value).encode() for name, value in data.items()}
 
 
-class _thread:
+class _thread:  # noqa: N801 - used like a function
     """A thread for one registry. Leaving does not wait for it: it may be waiting for a server that never answers."""
 
     def __init__(self, name: str) -> None:

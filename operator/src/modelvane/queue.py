@@ -104,7 +104,7 @@ class Queue(Generic[K]):
 
     def _retry(self, key: K, level: int, why: str) -> None:
         self._failures[key] = self._failures.get(key, 0) + 1
-        delay = backoff(self._failures[key], FIRST_DELAY, LONGEST_DELAY, random.random())
+        delay = backoff(self._failures[key], FIRST_DELAY, LONGEST_DELAY, random.random())  # noqa: S311 - not a secret
         # A conflict or two is how optimistic writes work; a key that keeps failing is worth a line.
         level = max(level, logging.WARNING if self._failures[key] >= 5 else level)
         logger.log(level, "%s: again in %.1f s: %s", key, delay.total_seconds(), why)

@@ -87,7 +87,7 @@ class Reconciler:
             logger.info("%s: deleting %s, which serves no more", key, workload.name)
             await self._kube.delete(DEPLOYMENT, key.namespace, workload.name, workload.uid, workload.resource_version)
         waits = [wait for wait in (plan.wake_after, REFUSAL_RETRY if refusal else None) if wait is not None]
-        return min([*waits, RESYNC * random.uniform(0.8, 1.2)])
+        return min([*waits, RESYNC * random.uniform(0.8, 1.2)])  # noqa: S311 - not a secret
 
     async def _apply(self, key: Key, o: Observed, plan: Plan) -> Hold | None:
         """Write the children. What the API server refuses stops nothing that is healthy; it is reported.

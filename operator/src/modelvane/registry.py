@@ -229,7 +229,7 @@ def _open(access: Access) -> Store:
     if access.is_http:
         store: Store = RestStore(lambda: _host_creds(access))  # type: ignore[no-untyped-call]
         return store
-    from mlflow.tracking.client import MlflowClient
+    from mlflow.tracking.client import MlflowClient  # noqa: PLC0415 - heavy, and only hosted registries need it
 
     client: Store = MlflowClient(tracking_uri=access.uri, registry_uri=access.uri)
     return client
