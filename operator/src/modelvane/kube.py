@@ -102,7 +102,11 @@ class Kube:
         """Change only the size of a Deployment. The uid makes it this one and not a namesake."""
         body = {"metadata": {"uid": uid}, "spec": {"replicas": replicas}}
         path = DEPLOYMENT.path(namespace, name)
-        await self._call("patch", path, body=body, content_type=MERGE_PATCH, field_manager=FIELD_MANAGER)
+        try:
+            await self._call("patch", path, body=body, content_type=MERGE_PATCH, field_manager=FIELD_MANAGER)
+        except RefusedError as error:
+            # A namesake's other uid is refused as "immutable": what was seen is out of date, so look again.
+            raise TryAgainError(f"scaling {name}: {error}") from None
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str) -> None:
         """Delete an object, if it is still exactly the one that was seen."""
