@@ -79,4 +79,6 @@ def _log_tail(namespace: Namespace, pod: str, container: str, flags: list[str]) 
 
 
 def _warnings(namespace: Namespace) -> list[str]:
-    return [f"event: {line}" for line in namespace.events() if " Warning " in line][-12:]
+    # A startup probe fails until the program is up: that is what it is for.
+    lines = [line for line in namespace.events() if " Warning " in line and "Startup probe failed" not in line]
+    return [f"event: {line}" for line in lines[-12:]]

@@ -21,6 +21,7 @@ class Screen:
         self.is_terminal = out.isatty()
         self._colour = self.is_terminal and "NO_COLOR" not in os.environ
         self._drawn = 0
+        self._sentence = ""
 
     def say(self, text: str = "") -> None:
         """Print text as it is."""
@@ -49,18 +50,21 @@ class Screen:
             raise
         self._finish("✓", "32", ": ".join([text, *outcome]), time.monotonic() - began)
 
-    def live(self, table: Sequence[str], line: str) -> None:
+    def live(self, table: Sequence[str], line: str, sentence: str) -> None:
         """Show the present state: a table that replaces the last one, or a line where nothing can be replaced."""
         if not self.is_terminal:
+            if sentence != self._sentence:
+                self.note(sentence)
+            self._sentence = sentence
             self.say(f"      {line}")
             return
         if self._drawn:
             print(f"\x1b[{self._drawn}A\x1b[J", end="", file=self._out)
         # A row that wraps would take two lines, and the next table would be drawn in the wrong place.
         width = shutil.get_terminal_size().columns - 1
-        for row in table:
+        for row in (*table, sentence):
             self.say(f"      {row}"[:width])
-        self._drawn = len(table)
+        self._drawn = len(table) + 1
 
     def settle(self) -> None:
         """Leave the table where it is; what comes next is printed below."""

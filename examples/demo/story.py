@@ -25,6 +25,8 @@ FLOWER = {
     },
 }
 RATE = 120
+PATIENCE_SECONDS = 180
+GROUP = "serving.modelvane.dev/v1alpha1"
 PODS_OF_MODEL = f"labelSelector=serving.modelvane.dev%2Fmodeldeployment%3D{MODEL}"
 EMBEDDED_STORES = {"embedded": {"postgresql": {"enabled": True}, "s3": {"enabled": True}}}
 POLL_EVERY_SECOND = {"registry": {"create": True, "pollInterval": "1s"}}
@@ -58,9 +60,11 @@ class Story:
         self.screen.note(
             "helm install mlflow charts/mlflow --set embedded.postgresql.enabled=true --set embedded.s3.enabled=true"
         )
-        with self.screen.step("Modelvane: the operator, its resources, and a ModelRegistry that names this MLflow"):
+        with self.screen.step("Modelvane: the operator, and a ModelRegistry that names this MLflow"):
             crds = {"crds": {"install": may_install_crds(self.namespace, "modelvane")}}
-            install(self.namespace, "modelvane", "modelvane", modelvane_images, POLL_EVERY_SECOND, crds)
+            # An operator for all namespaces would also act on whatever else is in the cluster.
+            watch = {"watch": {"namespaces": [self.namespace.name]}}
+            install(self.namespace, "modelvane", "modelvane", modelvane_images, POLL_EVERY_SECOND, watch, crds)
         self.screen.note("helm install modelvane charts/modelvane --set registry.create=true")
 
     def forget_last_run(self, registry: Registry) -> None:
@@ -96,8 +100,7 @@ class Story:
             load.start(f"http://{MODEL}/invocations", FLOWER, rate=RATE)
         self._train(registry, "train.py", "--regularization=1.0")
         pods = self._watch(f"/api/v1/namespaces/{self.namespace.name}/pods?{PODS_OF_MODEL}")
-        promoted = self._promote(registry, "2")
-        self._follow("2", promoted, load, seconds=180)
+        promoted = self._promote_and_follow(registry, load, "2", serving="2")
         traffic = load.so_far()
         first, last = traffic.first_answer("2"), traffic.last_answer("1")
         if first is None or last is None:
@@ -109,11 +112,10 @@ class Story:
         """Promote a version that cannot load and see it refused while version 2 serves on."""
         self.screen.heading("Promote version 3, which is broken")
         self._train(registry, "train_broken.py")
-        promoted = self._promote(registry, "3")
-        self._follow("2", promoted, load, seconds=120, until_rejected="3")
+        self._promote_and_follow(registry, load, "3", serving="2")
         self.rejection = view.rejection(self._deployment(), "3")
         if self.rejection:
-            self.screen.say(f"  Rejected: {self.rejection['reason']}. {self.rejection['message']}")
+            self.screen.say(f"  Rejected: {self.rejection['reason']}: {self.rejection['message']}")
 
     def summary(self, load: LoadPod) -> Summary:
         """End the traffic and return all the figures."""
@@ -138,29 +140,30 @@ class Story:
         self.screen.note(f'MlflowClient().transition_model_version_stage("{MODEL}", "{version}", "Production")')
         return promoted
 
-    def _follow(
-        self, version: str, promoted: float, load: LoadPod, *, seconds: float, until_rejected: str | None = None
-    ) -> None:
-        """Draw the live table until a version alone serves, and another one is rejected if one should be."""
+    def _promote_and_follow(self, registry: Registry, load: LoadPod, version: str, *, serving: str) -> float:
+        """Promote a version and draw the live table until all is settled: `serving` alone answers everything.
+
+        If that is another version than the promoted one, the promoted one has to be rejected by then.
+        """
         query = f"fieldSelector=metadata.name={MODEL}"
-        group = "/apis/serving.modelvane.dev/v1alpha1"
-        deployments = self._watch(f"{group}/namespaces/{self.namespace.name}/modeldeployments?{query}")
-        deadline, drawn, quiet = time.monotonic() + seconds, 0, 0
-        while quiet < 3:
+        deployments = self._watch(f"/apis/{GROUP}/namespaces/{self.namespace.name}/modeldeployments?{query}")
+        promoted = self._promote(registry, version)
+        deadline, settled_for, drawn = time.monotonic() + PATIENCE_SECONDS, 0, len(load.so_far().seconds)
+        while settled_for < 3:
             time.sleep(0.1)
             traffic, deployment = load.so_far(), deployments.latest() or {}
             if len(traffic.seconds) > drawn:
                 drawn, second = len(traffic.seconds), traffic.seconds[-1]
                 since = second.at - promoted
-                self.screen.live(
-                    view.table(second, traffic, deployment, since), view.line(second, traffic, deployment, since)
-                )
-                settled = view.serves_only(deployment, version) and set(second.versions) == {version}
-                decided = until_rejected is None or view.rejection(deployment, until_rejected) is not None
-                quiet = quiet + 1 if settled and decided else 0
+                table = view.table(second, traffic, deployment, since)
+                self.screen.live(table, view.line(second, traffic, deployment, since), view.what_goes_on(deployment))
+                settled = view.serves_only(deployment, serving) and set(second.versions) == {serving}
+                decided = serving == version or view.rejection(deployment, version) is not None
+                settled_for = settled_for + 1 if settled and decided else 0
             if time.monotonic() > deadline:
-                raise StoryFailedError(f"after {seconds:.0f} s: {view.what_goes_on(deployment)}")
+                raise StoryFailedError(f"after {PATIENCE_SECONDS} s: {view.what_goes_on(deployment)}")
         self.screen.settle()
+        return promoted
 
     def _watch(self, path: str) -> Watch:
         self.watches.append(Watch(path))

@@ -44,18 +44,18 @@ class Summary:
         """Return the figures as a person reads them."""
         lines = []
         if self.promotion:
-            lines.append(f"Promotion to first answer by version 2   {self.promotion.to_first:6.1f} s")
-            lines += [f"    {stretch.what:<37}{stretch.seconds:6.1f} s" for stretch in self.promotion.split]
-            lines.append(f"Promotion to all answers by version 2    {self.promotion.to_all:6.1f} s")
+            lines.append(f"Promotion to first answer by version 2     {self.promotion.to_first:6.1f} s")
+            lines += [f"    {stretch.what:<39}{stretch.seconds:6.1f} s" for stretch in self.promotion.split]
+            lines.append(f"Promotion to all answers by version 2      {self.promotion.to_all:6.1f} s")
         lines.append(
-            f"Requests sent                          {self.traffic.sent:8}    {self.traffic.rate():.0f} a second"
+            f"Requests sent                            {self.traffic.sent:8}    {self.traffic.rate():.0f} a second"
         )
-        lines.append(f"Requests failed                        {self.traffic.failed:8}")
+        lines.append(f"Requests failed                          {self.traffic.failed:8}")
         p50, p99 = self.traffic.median_p50(), self.traffic.worst_p99()
         if p50 is not None and p99 is not None:
             lines.append(
-                f"Time of an answer                      {p50:8.0f} ms median, {p99:.0f} ms p99 of the worst second"
+                f"Time of an answer                        {p50:8.0f} ms median, {p99:.0f} ms p99 of the worst second"
             )
         if self.rejection:
-            lines.append(f"Version 3                              rejected: {self.rejection['reason']}")
+            lines.append(f"Version 3                                rejected: {self.rejection['reason']}")
         return lines

@@ -20,7 +20,6 @@ def table(second: Second, total: Traffic, deployment: Manifest, since: float) ->
         state = f"{_role(version, deployment):<11}{_pods(version, deployment):<12}"
         rows.append(f"{version:<9}{state}{answers:>9}  {bar} {share:4.0%}")
     rows.append(f"{since:.0f} s after the promotion · {total.sent} requests, {total.failed} failed{_latency(second)}")
-    rows.append(what_goes_on(deployment))
     return rows
 
 
@@ -30,7 +29,7 @@ def line(second: Second, total: Traffic, deployment: Manifest, since: float) -> 
         f"v{version} {second.count(version):>3}/s ({_role(version, deployment)})"
         for version in sorted(_known(second, deployment), key=_number)
     ]
-    return f"+{since:4.1f} s  {' · '.join(parts)} · {total.failed} failed · {what_goes_on(deployment)}"
+    return f"+{since:4.1f} s  {' · '.join(parts)} · {total.failed} failed"
 
 
 def what_goes_on(deployment: Manifest) -> str:

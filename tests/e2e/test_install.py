@@ -1,6 +1,6 @@
 from examples.demo import jobs
-from examples.demo.install import ROOT, install
-from examples.demo.kube import Namespace
+from examples.demo.install import CRDS, ROOT, install
+from examples.demo.kube import Namespace, find_cluster_wide, run
 from examples.demo.story import ask
 from tests.e2e.scene import serves, status_line
 from tests.e2e.tracking import EMBEDDED_STORES, Images, Tracking
@@ -8,6 +8,8 @@ from tests.e2e.waiting import eventually
 
 
 def test_install_from_nothing_as_the_readme_says(own_namespace: Namespace, images: Images) -> None:
+    # This operator serves all namespaces. It must not touch what others have in the cluster.
+    eventually("there is no ModelDeployment of anybody else in the cluster", _is_unused, seconds=120)
     # CRDs that an earlier test or demo left in the cluster are taken over rather than stumbled upon.
     flags = ("--take-ownership",)
     install(own_namespace, "mlflow", "mlflow", images.mlflow, EMBEDDED_STORES)
@@ -41,3 +43,9 @@ def test_install_from_nothing_as_the_readme_says(own_namespace: Namespace, image
         for container in pod["status"]["containerStatuses"]
     }
     assert not any(restarts.values()), restarts
+
+
+def _is_unused() -> bool:
+    if find_cluster_wide("crd", CRDS[0]) is None:
+        return True
+    return not run(["kubectl", "get", "modeldeployments", "--all-namespaces", "--output=name"]).strip()

@@ -32,7 +32,7 @@ def test_no_traffic_at_all_is_a_fault() -> None:
 
 def test_the_figures_are_printed_with_their_split() -> None:
     text = "\n".join(Summary(traffic({}), PROMOTION, REJECTION).lines())
-    assert "Promotion to first answer by version 2      6.2 s" in text
-    assert "the model is fetched                    2.0 s" in text
-    assert "Promotion to all answers by version 2       9.5 s" in text
+    assert "Promotion to first answer by version 2        6.2 s" in text
+    assert "the model is fetched                      2.0 s" in text
+    assert "Promotion to all answers by version 2         9.5 s" in text
     assert "rejected: ModelLoadFailed" in text
