@@ -15,9 +15,9 @@ from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
-LEASE_SECONDS = 8
-RENEW_SECONDS = 5
-RETRY_SECONDS = 2
+LEASE_SECONDS = 9
+RENEW_SECONDS = 6
+RETRY_SECONDS = 3
 CALL_TIMEOUT = 2
 """A call that hangs must not outlive the Lease: another replica would lead while this one still believes it does."""
 

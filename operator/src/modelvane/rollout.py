@@ -70,6 +70,8 @@ def judge(s: Situation) -> Failure | None:
         return failure
     if s.now - s.since < s.deadline:
         return None
+    if s.candidate and s.candidate.ready >= s.wanted:
+        return None  # It got there, perhaps while the operator was away: there is no progress left to make.
     if failure and failure.reason == REASON_FETCH_FAILED and not s.registry_reachable:
         return None  # The registry is down: the version cannot be blamed, and stable serves meanwhile.
     after = f"after {format_duration(s.deadline)}"
