@@ -105,7 +105,7 @@ def test_leadership_passes_on_when_the_leader_leaves(namespace: str) -> None:
 
         async def leader(name: str) -> None:
             async with asyncio.timeout(60):
-                while name not in acting:  # noqa: ASYNC110 - the other side is a real API server
+                while name not in acting:
                     await asyncio.sleep(0.1)
 
         first = candidate("first")
