@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import kopf
@@ -55,13 +56,15 @@ def configure_logging(level: str, log_format: str) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-async def act(settings: Settings, client: ApiClient) -> None:
+async def act(settings: Settings, client: ApiClient, take_signals: Callable[[], None]) -> None:
     """Watch, poll and reconcile until something ends."""
     kube = Kube(client)
     queue = Queue[Key]()
     poller = Poller(kube, queue.add)
     reconciler = Reconciler(kube, poller, settings.serving_image, settings.pod_name)
+    started = asyncio.Event()
     watching = kopf.operator(
+        ready_flag=started,
         registry=build_handlers(queue.add),
         settings=build_kopf_settings(bool(settings.namespaces)),
         namespaces=settings.namespaces,
@@ -73,8 +76,10 @@ async def act(settings: Settings, client: ApiClient) -> None:
         asyncio.create_task(watching, name="kopf"),
     }
     try:
+        await asyncio.wait({*tasks, asyncio.create_task(started.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        # kopf has put its own handlers in place by now, and takes 5 s to end when a signal comes.
+        take_signals()
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        # kopf takes over the handling of signals when it starts, and ends in peace when one comes: so does this.
         for task in done:
             task.result()
     finally:
@@ -89,11 +94,15 @@ async def run(settings: Settings) -> int:
     client = await connect()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+
+    def take_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
 
     async def work() -> None:
-        await act(settings, client)
+        await act(settings, client, take_signals)
+
+    take_signals()
 
     if settings.leader_election:
         job = lead(client, settings.lease_name, settings.pod_namespace, settings.pod_name, work)
