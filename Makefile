@@ -96,7 +96,7 @@ reference: crds ## Write docs/reference from the CRDs and the charts' values
 	$(PY) -m docs.reference.generate
 
 golden: $(SYNCED) ## Write the golden manifests anew; read the difference before you commit it
-	$(PYTEST) tests/golden --update-golden
+	$(PY) -m tests.golden
 
 # Tools: uv from PyPI in a folder of its own, then the locked environment.
 $(UV):
