@@ -42,6 +42,9 @@ def prepare(*, data_libraries: bool) -> None:
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # A server with an S3 store offers links into that store, which need not be reachable from here, by name or at all.
+    # Through the server is the way that works wherever the registry does.
+    os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
     # Kubernetes restarts a failed fetch with its own backoff: a few tries here, so that the reason is seen soon.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
