@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import dataclass
 from enum import Enum
@@ -19,12 +20,13 @@ EXAMPLE_ERROR = "x must not be 1"
 
 _CODE = """
 import mlflow
+import pandas
 
 class Trait(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         {load}
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: pandas.DataFrame, params=None):
         {predict}
 
 mlflow.models.set_model(Trait())
@@ -51,6 +53,8 @@ class Logged:
 
 def log_all(tracking_uri: str, folder: Path) -> dict[Trait, Logged]:
     """Log a model of each trait."""
+    # MLflow would log the lock file of this checkout with each model.
+    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
     example = pd.DataFrame(QUESTION["dataframe_split"]["data"], columns=["x"])
     signature = infer_signature(example, ["good"])
     logged = {}
