@@ -248,8 +248,8 @@ def _serve_container(spec: ModelDeploymentSpec, revision: Revision, image: str) 
         "env": [*_env(env), *map(dict, spec.runtime.env)],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "startupProbe": {**_probe("live"), "periodSeconds": 1, "failureThreshold": deadline},
-        "readinessProbe": {**_probe("ready"), "periodSeconds": 1, "failureThreshold": 2},
-        "livenessProbe": {**_probe("live"), "periodSeconds": 10, "timeoutSeconds": 5},
+        "readinessProbe": {**_probe("ready"), "periodSeconds": 1, "failureThreshold": 3},
+        "livenessProbe": {**_probe("live"), "periodSeconds": 10},
         "volumeMounts": [
             {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
@@ -273,7 +273,8 @@ def _container(name: str, image: str) -> Manifest:
 
 
 def _probe(endpoint: str) -> Manifest:
-    return {"httpGet": {"path": f"/v2/health/{endpoint}", "port": "http"}}
+    # A node that is starved of CPU is slow for every pod at once: a short timeout would take them all out of traffic.
+    return {"httpGet": {"path": f"/v2/health/{endpoint}", "port": "http"}, "timeoutSeconds": 5}
 
 
 def _env(values: Mapping[str, str]) -> list[Manifest]:
