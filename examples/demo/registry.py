@@ -32,7 +32,10 @@ class Registry:
         with warnings.catch_warnings():
             # MLflow prefers aliases now; stages are what most registries still live by.
             warnings.simplefilter("ignore", FutureWarning)
-            self.client.transition_model_version_stage(model, version, stage, archive_existing_versions=True)
+            # "Archived" holds any number of versions: MLflow answers 500 to a request to archive those that are there.
+            self.client.transition_model_version_stage(
+                model, version, stage, archive_existing_versions=stage != "Archived"
+            )
 
     def describe(self, model: str) -> str:
         """Say which version is the newest, and how accurate its run found it to be."""
