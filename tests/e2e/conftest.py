@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import tempfile
@@ -42,6 +43,8 @@ def crds() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tracking(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
     """Install MLflow with its embedded stores and log the models that tests register."""
+    # MLflow's client repeats a request that got a 500 for four minutes.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
     namespace = Namespace(f"mv-e2e-mlflow-{SESSION}")
     namespace.create()
     shared = Tracking(namespace, images)

@@ -113,6 +113,10 @@ class Scene:
         """Read the resources of a kind that the operator made."""
         return self.namespace.get_all(kind, CHILDREN)
 
+    def pods(self) -> list[Manifest]:
+        """Read the pods that serve or will; those that are on their way out are left out."""
+        return [pod for pod in self.children("pods") if "deletionTimestamp" not in pod["metadata"]]
+
     def until_revisions(self, count: int) -> list[Manifest]:
         """Wait until there are as many Deployments of revisions and return them."""
         return eventually(

@@ -24,7 +24,7 @@ def test_a_changed_template_rolls_the_same_version(scene: Scene) -> None:
     scene.until_serves(version)
     (after,) = scene.until_revisions(1)
     assert after["metadata"]["name"] != before["metadata"]["name"]
-    assert {pod["metadata"]["annotations"]["example.com/team"] for pod in scene.children("pods")} == {"irises"}
+    assert {pod["metadata"]["annotations"]["example.com/team"] for pod in scene.pods()} == {"irises"}
     scene.end_traffic(versions={version})
 
 

@@ -9,12 +9,12 @@ def pointer_is_missing(deployment: dict[str, object]) -> bool:
 
 def test_a_removed_pointer_keeps_what_serves(scene: Scene) -> None:
     version = scene.serve(replicas=2)
-    pods = {pod["metadata"]["uid"] for pod in scene.children("pods")}
+    pods = {pod["metadata"]["uid"] for pod in scene.pods()}
     scene.start_traffic()
     scene.archive(version)
     scene.until("the missing pointer is reported", pointer_is_missing)
     scene.stays_for(5, "it serves on", lambda seen: seen["status"]["stable"]["readyReplicas"] == 2)
-    assert {pod["metadata"]["uid"] for pod in scene.children("pods")} == pods
+    assert {pod["metadata"]["uid"] for pod in scene.pods()} == pods
     scene.end_traffic(versions={version})
 
 

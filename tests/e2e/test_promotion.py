@@ -39,7 +39,7 @@ def test_moving_the_pointer_back_returns_to_the_warm_revision(scene: Scene) -> N
     scene.set_alias(first)
     scene.deploy({"alias": "champion"}, strategy={"scaleDownDelay": "120s"})
     scene.until_serves(first)
-    pods = {pod["metadata"]["uid"] for pod in scene.children("pods")}
+    pods = {pod["metadata"]["uid"] for pod in scene.pods()}
     scene.start_traffic()
     second = scene.add_version(Trait.BETTER)
     scene.set_alias(second)
@@ -48,7 +48,7 @@ def test_moving_the_pointer_back_returns_to_the_warm_revision(scene: Scene) -> N
     scene.until_serves(first, seconds=15)
     scene.until_all_answers_are_by(first)
     scene.end_traffic(versions={first, second})
-    assert pods <= {pod["metadata"]["uid"] for pod in scene.children("pods")}, "version 1 was started anew"
+    assert pods <= {pod["metadata"]["uid"] for pod in scene.pods()}, "version 1 was started anew"
 
 
 def test_a_pinned_version_follows_its_pin_and_nothing_else(scene: Scene) -> None:

@@ -7,7 +7,7 @@ OUTAGE_SECONDS = 60
 
 def test_a_minute_without_the_registry_changes_nothing_but_a_condition(scene: Scene) -> None:
     first = scene.serve(replicas=2)
-    pods = {pod["metadata"]["uid"] for pod in scene.children("pods")}
+    pods = {pod["metadata"]["uid"] for pod in scene.pods()}
     scene.start_traffic()
     scene.tracking.scale(0)
     try:
@@ -22,7 +22,7 @@ def test_a_minute_without_the_registry_changes_nothing_but_a_condition(scene: Sc
     finally:
         scene.tracking.scale(1)
     scene.until("the registry is back", lambda seen: is_true(seen, "RegistryReachable"), seconds=60)
-    assert {pod["metadata"]["uid"] for pod in scene.children("pods")} == pods, "a pod was replaced"
+    assert {pod["metadata"]["uid"] for pod in scene.pods()} == pods, "a pod was replaced"
 
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)

@@ -21,4 +21,4 @@ def test_upgrading_both_charts_under_traffic_rolls_nothing(scene: Scene) -> None
 def _revisions(scene: Scene) -> dict[str, Any]:
     """Return what identifies each revision: its Deployment, the generation of its spec, and its pods."""
     deployments = {one["metadata"]["uid"]: one["metadata"]["generation"] for one in scene.children("deployments")}
-    return {"deployments": deployments, "pods": {pod["metadata"]["uid"] for pod in scene.children("pods")}}
+    return {"deployments": deployments, "pods": {pod["metadata"]["uid"] for pod in scene.pods()}}
