@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from examples.demo.install import CRDS, ROOT, image_values
 from examples.demo.kube import Namespace, find_cluster_wide, run
@@ -38,6 +39,19 @@ def crds() -> Iterator[None]:
     yield
     for name in missing:
         run(["kubectl", "delete", "crd", name, "--ignore-not-found"], seconds=120)
+
+
+@pytest.fixture
+def take_ownership() -> Iterator[tuple[str, ...]]:
+    """Give helm's flag for taking over CRDs that are there, and return them to whose release they were."""
+    before = [crd for name in CRDS if (crd := find_cluster_wide("crd", name))]
+    yield ("--take-ownership",)
+    for crd in before:
+        kept = {key: crd["metadata"][key] for key in ("name", "labels", "annotations") if key in crd["metadata"]}
+        manifest = {"apiVersion": crd["apiVersion"], "kind": crd["kind"], "metadata": kept, "spec": crd["spec"]}
+        # As helm, so that its next upgrade finds nobody else's hand on the fields.
+        flags = ["--server-side", "--force-conflicts", "--field-manager=helm"]
+        run(["kubectl", "apply", *flags, "--filename=-"], stdin=yaml.safe_dump(manifest))
 
 
 @pytest.fixture(scope="session")

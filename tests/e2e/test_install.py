@@ -7,13 +7,15 @@ from tests.e2e.tracking import EMBEDDED_STORES, Images, Tracking
 from tests.e2e.waiting import eventually
 
 
-def test_install_from_nothing_as_the_readme_says(own_namespace: Namespace, images: Images) -> None:
-    # This operator serves all namespaces. It must not touch what others have in the cluster.
-    eventually("there is no ModelDeployment of anybody else in the cluster", _is_unused, seconds=120)
-    # CRDs that an earlier test or demo left in the cluster are taken over rather than stumbled upon.
-    flags = ("--take-ownership",)
+def test_install_from_nothing_as_the_readme_says(
+    own_namespace: Namespace, images: Images, take_ownership: tuple[str, ...]
+) -> None:
+    # The operator serves all namespaces, as is its default, unless that would touch what others have in the cluster.
+    eventually("the ModelDeployments of other tests are gone", lambda: not _deployments_of_tests(), seconds=120)
+    watch = {"watch": {"namespaces": [own_namespace.name] if _namespaces_with_deployments() else []}}
+    registry = {"registry": {"create": True}}
     install(own_namespace, "mlflow", "mlflow", images.mlflow, EMBEDDED_STORES)
-    install(own_namespace, "modelvane", "modelvane", images.modelvane, {"registry": {"create": True}}, flags=flags)
+    install(own_namespace, "modelvane", "modelvane", images.modelvane, registry, watch, flags=take_ownership)
     for release in ("mlflow", "modelvane"):
         own_namespace.helm("test", release, "--timeout=90s")
 
@@ -45,7 +47,12 @@ def test_install_from_nothing_as_the_readme_says(own_namespace: Namespace, image
     assert not any(restarts.values()), restarts
 
 
-def _is_unused() -> bool:
+def _namespaces_with_deployments() -> set[str]:
     if find_cluster_wide("crd", CRDS[0]) is None:
-        return True
-    return not run(["kubectl", "get", "modeldeployments", "--all-namespaces", "--output=name"]).strip()
+        return set()
+    column = "--output=custom-columns=N:.metadata.namespace"
+    return set(run(["kubectl", "get", "modeldeployments", "--all-namespaces", "--no-headers", column]).split())
+
+
+def _deployments_of_tests() -> set[str]:
+    return {namespace for namespace in _namespaces_with_deployments() if namespace.startswith("mv-e2e-")}

@@ -10,9 +10,11 @@ KINDS = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,poddis
 NOT_OURS = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
 
 
-def test_uninstalling_stops_nothing_and_leaves_nothing_but_the_crds(empty_scene: Scene) -> None:
+def test_uninstalling_stops_nothing_and_leaves_nothing_but_the_crds(
+    empty_scene: Scene, take_ownership: tuple[str, ...]
+) -> None:
     scene = empty_scene
-    scene.install_operator(crds={"install": True}, flags=("--take-ownership",))
+    scene.install_operator(crds={"install": True}, flags=take_ownership)
     version = scene.serve(replicas=2)
     scene.start_traffic()
     scene.namespace.helm("uninstall", RELEASE, "--wait")
