@@ -1,9 +1,9 @@
 """Sends prediction requests at a steady rate and counts every answer. Runs in a pod; needs nothing but Python.
 
 Each worker keeps one connection and sends on it; one request in ten opens a connection of its own, as a new client
-would. Nothing is sent twice: whatever is not a good answer is a failure, a refused connection as much as a 500.
-Once a second a line of JSON says what came back since the last one, by the model version that the answers name.
-SIGTERM ends it: what is under way is finished, counted and printed.
+would. It begins when the target answers for the first time. Nothing is sent twice: whatever is not a good answer is a
+failure, a refused connection as much as a 500. Once a second a line of JSON says what came back since the last one, by
+the model version that the answers name. SIGTERM ends it: what is under way is finished, counted and printed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 NEW_CONNECTION_EVERY = 10
 TIMEOUT_SECONDS = 10.0
+START_SECONDS = 30.0
 
 
 class Tally:
@@ -122,6 +123,24 @@ class Target:
         """Return a connection that opens with its first request."""
         return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_SECONDS)
 
+    def wait_for(self) -> None:
+        """Wait until something answers, good or bad; nothing of this is counted.
+
+        A node learns of a Service's first pods up to a second after they are Ready. A request before that reaches
+        nothing, which says nothing about what serves.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            connection = self.connect()
+            try:
+                connection.request("POST", self.path, self.body, {"Content-Type": "application/json"})
+                connection.getresponse().read()
+                return
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.1)
+            finally:
+                connection.close()
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -149,6 +168,7 @@ def main() -> None:
     """Start the workers, print a line a second, and end when told to."""
     plan, tally, stop = read_plan(), Tally(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    plan.target.wait_for()
     workers = [Worker(number, plan, tally, stop) for number in range(plan.workers)]
     for worker in workers:
         worker.start()

@@ -46,10 +46,10 @@ class LoadPod:
         )
         self._reader = threading.Thread(target=self._read, args=(self._logs,), daemon=True)
         self._reader.start()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 40
         while not self.so_far().answered:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the load generator has no answer from {url} after 15 s: {self.so_far().errors()}")
+                raise TimeoutError(f"the load generator has no answer from {url} after 40 s: {self.so_far().errors()}")
             time.sleep(0.1)
 
     def so_far(self) -> traffic.Traffic:

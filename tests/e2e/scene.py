@@ -133,7 +133,11 @@ class Scene:
     def end_traffic(self, *, versions: set[str]) -> None:
         """End the traffic: no request may have failed, and no version but these may have answered."""
         traffic = self.load.stop()
-        assert not traffic.failed, f"{traffic.failed} of {traffic.sent} requests failed: {traffic.errors()}"
+        when = [number for number, second in enumerate(traffic.seconds) if second.failed]
+        assert not traffic.failed, (
+            f"{traffic.failed} of {traffic.sent} requests failed, in seconds {when} of {len(traffic.seconds)}: "
+            f"{traffic.errors()}"
+        )
         assert traffic.versions == versions, f"answers came from versions {sorted(traffic.versions)}"
         assert traffic.rate() >= 100, f"only {traffic.rate():.0f} requests a second were sent"
 
