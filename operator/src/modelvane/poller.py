@@ -96,6 +96,8 @@ class Poller:
         known = self._registries.get(where)
         if known is None:
             return Unread(), None
+        if who not in known.followers:
+            self._wake(where)  # Its status counts them.
         known.followers[who] = pointer
         if pointer not in known.known:
             known.kicked.set()
@@ -104,8 +106,8 @@ class Poller:
     def forget(self, who: Key) -> None:
         """Stop following for a ModelDeployment that is gone."""
         where, _ = self._followed.pop(who, (None, None))
-        if where in self._registries:
-            self._registries[where].followers.pop(who, None)
+        if where in self._registries and self._registries[where].followers.pop(who, None) is not None:
+            self._wake(where)
 
     def health(self, key: Key) -> tuple[Health, int]:
         """Return what is known about a registry and how many ModelDeployments it answers."""

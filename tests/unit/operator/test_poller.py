@@ -120,6 +120,18 @@ def test_a_deployment_that_is_gone_is_no_longer_asked_for() -> None:
     play(scene)
 
 
+def test_a_registry_is_woken_when_the_number_it_answers_changes_and_only_then() -> None:
+    async def scene(office: Office) -> None:
+        office.poller.forget(WINE)
+        office.poller.forget(WINE)
+        assert office.woken == [DEFAULT]
+        office.poller.follow(WINE, DEFAULT, TO_WINE)
+        office.poller.follow(WINE, DEFAULT, TO_WINE)
+        assert office.woken == [DEFAULT, DEFAULT]
+
+    play(scene)
+
+
 def test_a_registry_that_is_gone_is_polled_no_more_and_its_followers_are_woken() -> None:
     async def scene(office: Office) -> None:
         office.poller.set_registry(DEFAULT, None)
