@@ -20,7 +20,6 @@ class MlModel:
     flavors: tuple[str, ...]
     signature: Mapping[str, Any] | None
     serving_input_example: str | None
-    mlflow_version: str | None
 
     @property
     def flavor(self) -> str:
@@ -50,7 +49,6 @@ def _parse(content: Mapping[str, Any]) -> MlModel:
         flavors=flavors,
         signature=_parse_signature(content.get("signature")),
         serving_input_example=example.get("serving_input_path"),
-        mlflow_version=content.get("mlflow_version"),
     )
 
 
