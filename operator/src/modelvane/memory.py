@@ -42,6 +42,42 @@ class Stable(Shape):
     since: Time
 
 
+class FiguresSeen(Shape):
+    """What one revision did in the last window, as people read it."""
+
+    requests: int = 0
+    error_rate: str | None = None
+    p50: str | None = None
+    p95: str | None = None
+    p99: str | None = None
+
+
+class QuerySeen(Shape):
+    """What a PromQL query answered."""
+
+    name: str
+    value: str
+
+
+class AnalysisSeen(Shape):
+    """The last check of a candidate under traffic."""
+
+    checked_at: Time
+    verdict: Literal["Passed", "Failed", "Inconclusive"]
+    message: str
+    candidate: FiguresSeen = FiguresSeen()
+    stable: FiguresSeen = FiguresSeen()
+    queries: tuple[QuerySeen, ...] = ()
+
+
+class PredictionsSeen(Shape):
+    """How many answers of a candidate differ from stable's."""
+
+    compared: int
+    different: int
+    message: str
+
+
 class Candidate(Shape):
     """The revision that is being rolled out. Its clock stands still while `since` is empty."""
 
@@ -52,6 +88,22 @@ class Candidate(Shape):
     ready_replicas: int | None = None
     since: Time | None = None
     message: str | None = None
+    step: int | None = None
+    steps: int | None = None
+    step_started_at: Time | None = None
+    paused: Literal["Step", "Request", "Inconclusive"] | None = None
+    failed_checks: int | None = None
+    mirror_percent: int | None = None
+    analysis: AnalysisSeen | None = None
+    predictions: PredictionsSeen | None = None
+
+
+class Warm(Shape):
+    """The revision that served before, kept for an immediate way back."""
+
+    version: str
+    revision: str
+    until: Time
 
 
 class Rejection(Shape):
@@ -77,8 +129,12 @@ class HistoryEntry(Shape):
 class Handled(Shape):
     """The requests of people that were answered."""
 
+    resume: str | None = None
+    abort: str | None = None
     retry: str | None = None
     restart: str | None = None
+    pause: str | None = None
+    answer: str | None = None
 
 
 class RegistrySeen(Shape):
@@ -110,10 +166,12 @@ class Memory(Shape):
     desired: Desired | None = None
     stable: Stable | None = None
     candidate: Candidate | None = None
+    warm: Warm | None = None
     rejected: tuple[Rejection, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     registry: RegistrySeen | None = None
     handled: Handled | None = None
+    written_back: Time | None = None
     conditions: tuple[Condition, ...] = ()
 
     def condition(self, kind: str) -> Condition | None:

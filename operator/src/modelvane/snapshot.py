@@ -83,6 +83,7 @@ def read_pod(pod: Object) -> Pod:
         failure=None if is_ready else _worst(_failure(container) for container in containers),
         waiting_for=None if is_ready else _waiting_for(conditions, containers),
         digest=next(filter(None, map(_digest, containers)), None),
+        ip=status.get("podIP"),
     )
 
 

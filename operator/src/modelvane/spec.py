@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 from pydantic.alias_generators import to_camel
 
-from modelvane.names import short_hash
+from modelvane.names import canonical_json, short_hash
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4})?%")
+
+LONGEST_REQUESTS = 96 * 1024
+"""Bytes of `verification.requests` as JSON: they reach the pod in one environment variable, which Linux limits."""
 
 
 def parse_duration(value: object) -> object:
@@ -37,7 +41,23 @@ def format_duration(value: timedelta) -> str:
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
+def parse_percent(value: object) -> object:
+    """Read a percentage such as `1%` or `0.5%` as a fraction of 1."""
+    if not isinstance(value, str):
+        return value
+    if not _PERCENT.fullmatch(value):
+        raise ValueError(f"{value!r} is not a percentage such as 1% or 0.5%")
+    return float(value.removesuffix("%")) / 100
+
+
+def format_percent(value: float) -> str:
+    """Write a fraction of 1 as a percentage."""
+    return f"{value * 100:.6g}%"
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+Percent = Annotated[float, BeforeValidator(parse_percent), PlainSerializer(format_percent)]
+"""A fraction of 1, written as a percentage."""
 
 
 class Shape(BaseModel):
@@ -111,10 +131,51 @@ class ServiceSpec(Shape):
     annotations: Mapping[str, str] = Field(default_factory=dict)
 
 
+class ParentRef(Shape):
+    """A Gateway that the route asks to be attached to."""
+
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    name: str
+    section_name: str | None = None
+    port: int | None = None
+
+
+class GatewaySpec(Shape):
+    """How the model is reached through a Gateway, which splits the traffic exactly."""
+
+    parent_refs: tuple[ParentRef, ...]
+    hostnames: tuple[str, ...] = ()
+    path: str = "/"
+
+
+class Pause(Shape):
+    """How long a step lasts. Without a duration it waits for a person."""
+
+    duration: Duration | None = None
+
+
+class CanaryStep(Shape):
+    """One step of a canary: a percentage of the traffic, and how long it stays there."""
+
+    weight: int
+    pause: Pause | None = None
+
+
+class Mirror(Shape):
+    """Copies of requests that the candidate gets before any real one."""
+
+    percent: int
+    duration: Duration = timedelta(minutes=1)
+
+
 class Strategy(Shape):
     """How traffic moves from one revision to the next."""
 
-    type: Literal["RollingUpdate"] = "RollingUpdate"
+    type: Literal["RollingUpdate", "Canary", "BlueGreen"] = "RollingUpdate"
+    steps: tuple[CanaryStep, ...] = ()
+    mirror: Mirror | None = None
     scale_down_delay: Duration = timedelta(seconds=30)
 
 
@@ -122,6 +183,71 @@ class Verification(Shape):
     """What a pod must pass before it is Ready."""
 
     input_example: bool = True
+    signature: Literal["Compatible", "Ignore"] = "Compatible"
+    requests: tuple[Mapping[str, Any], ...] = ()
+
+    @field_validator("requests")
+    @classmethod
+    def _fits_an_environment_variable(cls, requests: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+        size = len(canonical_json(requests).encode())
+        if size > LONGEST_REQUESTS:
+            raise ValueError(f"they are {size} bytes of JSON, use at most {LONGEST_REQUESTS}")
+        return requests
+
+
+class Query(Shape):
+    """A PromQL query whose value must lie within limits."""
+
+    name: str
+    query: str
+    min: float | None = None
+    max: float | None = None
+
+
+class Prometheus(Shape):
+    """A Prometheus server and what to ask it."""
+
+    address: str
+    queries: tuple[Query, ...]
+
+
+class KeyRef(Shape):
+    """A key of a ConfigMap in the same namespace."""
+
+    name: str
+    key: str = "inputs.jsonl"
+
+
+class InputsFrom(Shape):
+    """Where recorded inputs are kept."""
+
+    config_map_ref: KeyRef
+
+
+class Predictions(Shape):
+    """Compare what both revisions answer to the same inputs, before the candidate gets traffic."""
+
+    max_different: Percent | None = None
+    tolerance: float = 1e-6
+    inputs_from: InputsFrom | None = None
+
+
+class Analysis(Shape):
+    """What is measured while a rollout shares the traffic, and what is good enough."""
+
+    interval: Duration = timedelta(seconds=10)
+    min_requests: int = 50
+    failure_limit: int = 2
+    max_error_rate: Percent | None = None
+    max_latency_p50: Duration | None = None
+    max_latency_p95: Duration | None = None
+    max_latency_p99: Duration | None = None
+    max_error_rate_increase: Percent | None = None
+    max_latency_increase: Percent | None = None
+    prometheus: Prometheus | None = None
+    on_inconclusive: Literal["Pause", "Promote", "RollBack"] = "Pause"
+    replay: bool = False
+    predictions: Predictions | None = None
 
 
 class ModelDeploymentSpec(Shape):
@@ -135,10 +261,13 @@ class ModelDeploymentSpec(Shape):
     runtime: Runtime = Runtime()
     template: Template = Template()
     service: ServiceSpec = ServiceSpec()
+    gateway: GatewaySpec | None = None
     strategy: Strategy = Strategy()
     verification: Verification = Verification()
+    analysis: Analysis | None = None
     progress_deadline: Duration = timedelta(minutes=10)
     history_limit: int = 10
+    write_back: Literal["None", "Tags"] = "None"
 
     @property
     def pointer(self) -> str:

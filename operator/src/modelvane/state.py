@@ -99,6 +99,7 @@ class Pod:
     failure: Failure | None = None
     waiting_for: str | None = None
     digest: str | None = None
+    ip: str | None = None
 
 
 @dataclass(frozen=True)
