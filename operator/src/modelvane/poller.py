@@ -99,8 +99,8 @@ class Poller:
         if who not in known.followers:
             self._wake(where)  # Its status counts them.
         known.followers[who] = pointer
-        if pointer not in known.known:
-            known.kicked.set()
+        if pointer not in known.known and known.health.failure is None:
+            known.kicked.set()  # A registry that is down is left its time: who follows it runs often.
         return known.resolution(pointer), known.health.polled_at
 
     def forget(self, who: Key) -> None:
@@ -108,6 +108,11 @@ class Poller:
         where, _ = self._followed.pop(who, (None, None))
         if where in self._registries and self._registries[where].followers.pop(who, None) is not None:
             self._wake(where)
+
+    def kick(self, key: Key) -> None:
+        """Read a registry at once: it has said itself that something moved, so it is also worth asking again."""
+        if key in self._registries:
+            self._registries[key].kicked.set()
 
     def health(self, key: Key) -> tuple[Health, int]:
         """Return what is known about a registry and how many ModelDeployments it answers."""
@@ -136,7 +141,7 @@ class Poller:
                         self._tell(r, Health(error.why, r.health.polled_at, r.health.server_version), r.known)
                     longest = max(LONGEST_BACKOFF, r.spec.poll_interval)
                     delay = backoff(failures, r.spec.poll_interval, longest, random.random())  # noqa: S311 - no secret
-                    await asyncio.sleep(delay.total_seconds())
+                    await _wait(r.kicked, delay)
                 else:
                     failures = 0
                     metrics.REGISTRY_POLLS.labels(name, "success").inc()

@@ -139,3 +139,35 @@ def test_a_registry_that_is_gone_is_polled_no_more_and_its_followers_are_woken()
         assert office.poller.follow(IRIS, DEFAULT, TO_IRIS) == (Unread(), None)
 
     play(scene)
+
+
+SLOW = ModelRegistrySpec(uri="http://mlflow:5000", poll_interval=timedelta(hours=1))
+
+
+def test_a_kick_reads_at_once_and_not_in_an_hour() -> None:
+    async def scene(office: Office) -> None:
+        office.poller.set_registry(DEFAULT, SLOW)
+        await office.until(lambda: isinstance(office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0], Found))
+        office.script.versions[TO_IRIS] = "2"
+        office.woken.clear()
+        office.poller.kick(DEFAULT)
+        await office.until(lambda: office.woken == [IRIS])
+        office.poller.kick(Key("ModelRegistry", "ns", "no-such-registry"))
+
+    play(scene)
+
+
+def test_a_kick_ends_the_wait_for_a_registry_that_was_down() -> None:
+    async def scene(office: Office) -> None:
+        office.script.failures_left = 1
+        office.poller.set_registry(DEFAULT, SLOW)
+        await office.until(lambda: isinstance(office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0], Unreachable))
+        before = office.script.readings
+        for _ in range(10):  # Whoever follows it runs again and again meanwhile.
+            office.poller.follow(IRIS, DEFAULT, TO_IRIS)
+            await asyncio.sleep(0.002)
+        assert office.script.readings == before
+        office.poller.kick(DEFAULT)
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
+
+    play(scene)
