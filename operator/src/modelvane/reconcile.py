@@ -7,7 +7,6 @@ what was seen ready, then new things, then the status that remembers both, and o
 import logging
 import random
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,20 +14,20 @@ from pydantic import ValidationError
 
 from modelvane import manifests, metrics
 from modelvane.decide import REFUSAL_RETRY, decide
-from modelvane.kube import BUDGET, DEPLOYMENT, EVENT, MODEL_DEPLOYMENT, MODEL_REGISTRY, SERVICE, Kube, RefusedError
-from modelvane.memory import Condition, Memory, format_time
-from modelvane.names import ANNOTATION_APPLIED, API_VERSION, COMPONENT, CONDITION_READY, deployment_name
+from modelvane.events import post_events
+from modelvane.kube import BUDGET, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Kube, RefusedError
+from modelvane.memory import Memory
+from modelvane.names import ANNOTATION_APPLIED, deployment_name
 from modelvane.observe import explain_invalid, observe, read_memory
 from modelvane.poller import Poller
 from modelvane.queue import TryAgainError
-from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
-from modelvane.state import Event, Hold, Key, Observed, Plan, Unreachable
-from modelvane.status import Verdict, build_condition, build_invalid_status, build_status
+from modelvane.registries import RESYNC, RegistryReconciler
+from modelvane.spec import ModelDeploymentSpec
+from modelvane.state import Hold, Key, Observed, Plan
+from modelvane.status import build_invalid_status, build_status, with_status
 
 REASON_SERVICE_REFUSED = "ServiceRefused"
 REASON_DEPLOYMENT_REFUSED = "DeploymentRefused"
-RESYNC = timedelta(minutes=10)
-"""How often everything is looked at without a reason: the price of an event that was lost."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +36,7 @@ class Reconciler:
     """Runs keys."""
 
     def __init__(self, kube: Kube, poller: Poller, serving_image: str, instance: str) -> None:
+        self._registries = RegistryReconciler(kube, poller, instance)
         self._kube = kube
         self._poller = poller
         self._serving_image = serving_image
@@ -47,7 +47,7 @@ class Reconciler:
         started = time.monotonic()
         result = "error"
         try:
-            run = self._run_deployment if key.kind == "ModelDeployment" else self._run_registry
+            run = self._run_deployment if key.kind == "ModelDeployment" else self._registries.run
             wake = await run(key)
             result = "success"
         except TryAgainError:
@@ -137,99 +137,10 @@ class Reconciler:
 
     async def _write_status(self, resource: dict[str, Any], before: Memory, status: dict[str, Any]) -> None:
         if status != before.dump():
-            await self._kube.apply_status(MODEL_DEPLOYMENT, _with_status(resource, "ModelDeployment", status))
+            await self._kube.apply_status(MODEL_DEPLOYMENT, with_status(resource, "ModelDeployment", status))
 
     async def _tell(self, key: Key, resource: dict[str, Any], before: Memory, plan: Plan) -> None:
         """Tell the story, once the status that it belongs to is written."""
         if plan.memory.history[:1] != before.history[:1] and plan.memory.history:
             metrics.ROLLOUTS.labels(plan.memory.history[0].outcome).inc()
-        await self._post_events(key, resource, plan.events)
-
-    async def _post_events(self, key: Key, resource: dict[str, Any], events: Sequence[Event]) -> None:
-        for event in events:
-            level = logging.WARNING if event.type == "Warning" else logging.INFO
-            logger.log(level, "%s: %s: %s", key, event.reason, event.message)
-            try:
-                await self._kube.post(EVENT, key.namespace, _event(key, resource, event, self._instance))
-            except (TryAgainError, RefusedError) as error:
-                logger.warning("%s: the event %s is lost: %s", key, event.reason, error)
-
-    async def _run_registry(self, key: Key) -> timedelta | None:
-        resource = await self._kube.get(MODEL_REGISTRY, key.namespace, key.name)
-        if resource is None or resource["metadata"].get("deletionTimestamp"):
-            self._poller.set_registry(key, None)
-            return None
-        try:
-            self._poller.set_registry(key, ModelRegistrySpec.model_validate(resource["spec"]))
-        except ValidationError as error:
-            self._poller.set_registry(key, None)
-            logger.warning("%s: %s", key, explain_invalid(error))
-            return RESYNC
-        await self._write_registry_status(key, resource)
-        return RESYNC
-
-    async def _write_registry_status(self, key: Key, resource: dict[str, Any]) -> None:
-        """Write what is known about a registry, when more than the time of the last poll has changed."""
-        health, models = self._poller.health(key)
-        if health.polled_at is None and health.failure is None:
-            return
-        now, generation = datetime.now(UTC), resource["metadata"]["generation"]
-        before = resource.get("status") or {}
-        known = next((Condition.model_validate(c) for c in before.get("conditions") or ()), None)
-        verdict: Verdict = ("True", "Reachable", f"{resource['spec']['uri']} answers")
-        if health.failure is not None:
-            verdict = ("False", health.failure.reason, health.failure.message)
-        condition = build_condition(known, CONDITION_READY, verdict, generation, now)
-        status = {
-            "conditions": [condition.model_dump(mode="json", by_alias=True, exclude_none=True)],
-            "models": models,
-            "observedGeneration": generation,
-            **({"serverVersion": health.server_version} if health.server_version else {}),
-        }
-        if status == {name: value for name, value in before.items() if name != "lastPollTime"}:
-            return
-        if health.polled_at is not None:
-            status["lastPollTime"] = format_time(health.polled_at)
-        await self._kube.apply_status(MODEL_REGISTRY, _with_status(resource, "ModelRegistry", status))
-        if known is None or known.status != verdict[0]:
-            await self._post_events(key, resource, [_registry_event(health.failure, resource["spec"]["uri"])])
-
-
-def _registry_event(failure: Unreachable | None, uri: str) -> Event:
-    if failure is None:
-        return Event("RegistryReachable", f"{uri} answers")
-    return Event("RegistryUnreachable", failure.message, "Warning")
-
-
-def _with_status(resource: dict[str, Any], kind: str, status: dict[str, Any]) -> dict[str, Any]:
-    """Wrap a status for writing. The version makes it a write about what was seen, or none at all."""
-    metadata = {name: resource["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
-
-
-def _event(key: Key, resource: dict[str, Any], event: Event, instance: str) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": key.kind,
-            "name": key.name,
-            "namespace": key.namespace,
-            "uid": resource["metadata"]["uid"],
-            "resourceVersion": resource["metadata"]["resourceVersion"],
-        },
-        "type": event.type,
-        "reason": event.reason,
-        "action": event.reason,
-        "message": event.message[:1024],
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": instance[:128],
-        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "firstTimestamp": format_time(now),
-        "lastTimestamp": format_time(now),
-        "count": 1,
-    }
+        await post_events(self._kube, key, resource, plan.events, self._instance)

@@ -4,11 +4,13 @@ Nothing here is input of the next decision, and no text here changes while nothi
 when it differs, so a counter or a clock in a sentence would be a write for ever.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 from modelvane.memory import Condition, Memory, RegistrySeen
 from modelvane.names import (
+    API_VERSION,
     CONDITION_READY,
     CONDITION_RECONCILING,
     CONDITION_REGISTRY,
@@ -63,6 +65,12 @@ def build_invalid_status(memory: Memory, generation: int, message: str, now: dat
     )
     update = {"conditions": conditions, "observed_generation": generation, "phase": "Degraded"}
     return memory.model_copy(update=update).dump()
+
+
+def with_status(resource: Mapping[str, Any], kind: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    """Wrap a status for writing. The version makes it a write about what was seen, or none at all."""
+    metadata = {name: resource["metadata"][name] for name in ("name", "namespace", "uid", "resourceVersion")}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
 
 
 def build_condition(before: Condition | None, kind: str, verdict: Verdict, generation: int, now: datetime) -> Condition:
