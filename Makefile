@@ -104,7 +104,7 @@ $(UV):
 	@python3 -m venv $(CACHE)/uv-$(UV_VERSION) || { echo "python3 cannot make a virtual environment: install python3-venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@$(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-$(SYNCED): uv.lock pyproject.toml operator/pyproject.toml serving/pyproject.toml images/mlflow/pyproject.toml | $(UV)
+$(SYNCED): uv.lock pyproject.toml cli/pyproject.toml operator/pyproject.toml serving/pyproject.toml images/mlflow/pyproject.toml | $(UV)
 	@echo "Python environment: .venv from uv.lock"
 	@$(UV) sync --quiet --frozen --all-packages
 	@touch $@

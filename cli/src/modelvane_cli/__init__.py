@@ -1,0 +1,1 @@
+"""The command line tool `modelvane`: see and steer what Modelvane serves."""
