@@ -43,6 +43,8 @@ def table(first_column: str, rows: list[Row]) -> str:
 
 def type_name(schema: dict[str, Any]) -> str:
     """Name the type as a reader of YAML would."""
+    if "type" not in schema:
+        return "any"
     if schema["type"] == "array":
         return f"list of {type_name(schema['items'])}s"
     if isinstance(schema.get("additionalProperties"), dict):
@@ -68,7 +70,7 @@ def fields(schema: dict[str, Any], path: str) -> Iterator[Row]:
         default = f"`{json.dumps(field['default'])}`" if field.get("default", {}) != {} else ""
         description = field["description"] + limits(field)
         yield Row(here, type_name(field), "required" if name in required else default, description)
-        if field["type"] == "array":
+        if field.get("type") == "array":
             yield from fields(field["items"], f"{here}[]")
         else:
             yield from fields(field, here)

@@ -112,7 +112,7 @@ def test_spec_is_not_written_through_the_status(resources: Resources, iris: str)
 
 
 def test_phase_of_the_operators_own_making_is_refused(resources: Resources, iris: str) -> None:
-    with pytest.raises(Refused, match='"Pending", "Progressing", "Ready", "Degraded", "Suspended"'):
+    with pytest.raises(Refused, match='"Pending", "Progressing", "Paused", "Ready", "Degraded", "Suspended"'):
         resources.patch("ModelDeployment", iris, {"status": {"phase": "Fine"}}, subresource="status")
 
 

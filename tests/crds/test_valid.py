@@ -25,9 +25,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "template": {},
         "service": {"type": "ClusterIP", "port": 80},
         "strategy": {"type": "RollingUpdate", "scaleDownDelay": "30s"},
-        "verification": {"inputExample": True},
+        "verification": {"inputExample": True, "signature": "Compatible"},
         "progressDeadline": "10m",
         "historyLimit": 10,
+        "writeBack": "None",
     },
     "ModelRegistry": {"pollInterval": "5s"},
 }
