@@ -70,6 +70,11 @@ IMAGES: Mapping[str, Image] = {
         "tests/cluster/images/seaweedfs",
         files=("requirements.txt",),
     ),
+    "traefik": Image(
+        "docker.io/modelvane-test/traefik",
+        "tests/cluster/images/traefik",
+        files=("requirements.txt",),
+    ),
     "base": Image("docker.io/modelvane-test/base", "tests/cluster/images/base"),
 }
 

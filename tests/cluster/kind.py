@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from images.build import Built
-from tests.cluster import Failure, places, preflight, project_images, tools
+from tests.cluster import Failure, gateway, places, preflight, project_images, tools
 from tests.cluster.components import render
 from tests.cluster.steps import say, step
 
@@ -115,6 +115,11 @@ class KindCluster:
         for image, command in zip(images, load_commands(_kind(), self.name, images), strict=True):
             with step(f"load {image.ref}"):
                 _run(command)
+        gateway.install(self._kubectl, images)
+        gateway.wait(self._kubectl)
+
+    def _kubectl(self, *arguments: str, given: str | None = None) -> None:
+        _run([str(tools.ensure().kubectl), f"--kubeconfig={self.kubeconfig}", *arguments], given or "")
 
 
 def _kind() -> str:

@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.cluster import (
@@ -28,6 +29,7 @@ from tests.cluster import (
     cgroups,
     components,
     diagnosis,
+    gateway,
     places,
     preflight,
     project_images,
@@ -106,14 +108,17 @@ class LocalNode:
         if not self.is_up():
             raise Failure(f"cluster {self.name} is not up: make up")
         have = self._ctr("images", "ls", "-q").split()
-        missing = [image for image in project_images.ensure() if image.ref not in have]
+        images = project_images.ensure()
+        missing = [image for image in images if image.ref not in have]
         # Two at a time: unpacking a layer keeps one core busy.
         with step(f"load {len(missing)} of the images"), ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda image: self._ctr("images", "import", str(image.archive)), missing))
+        kubectl = partial(self._kubectl, tools.ensure())
+        gateway.install(kubectl, images)
         with step("metrics-server answers"):
             # Its API group fails discovery until it has measured twice, which confuses clients that list all groups.
-            wait = ["wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s"]
-            self._kubectl(tools.ensure(), *wait)
+            kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s")
+        gateway.wait(kubectl)
 
     def is_up(self) -> bool:
         """Tell whether ``up`` has finished and the node still answers."""

@@ -21,9 +21,9 @@ def new_enough(reported: str, wanted: str) -> bool:
     return versions.as_numbers(reported) >= versions.as_numbers(wanted)
 
 
-def go() -> Path:
-    """Return a go command that can build the node, installing one into the cache if there is none."""
-    wanted = versions.go_version(versions.GO_MOD.read_text())
+def go(go_mod: Path = versions.GO_MOD) -> Path:
+    """Return a go command that is new enough for a module, installing one into the cache if there is none."""
+    wanted = versions.go_version(go_mod.read_text())
     if found := shutil.which("go"):
         # `local`: the answer must be about this toolchain, not about one it would download.
         environment = {**os.environ, "GOTOOLCHAIN": "local"}

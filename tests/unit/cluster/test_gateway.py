@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import yaml
+
+from images.build import Built
+from tests.cluster import gateway, toolchain, versions
+
+IMAGES = [
+    Built("docker.io/modelvane/operator:dev-1", Path("operator.tar")),
+    Built("docker.io/modelvane-test/traefik:dev-2", Path("traefik.tar")),
+]
+
+
+def test_the_controller_runs_the_image_that_was_built() -> None:
+    documents = list(yaml.safe_load_all(gateway.render(IMAGES)))
+
+    (deployment,) = (document for document in documents if document["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "docker.io/modelvane-test/traefik:dev-2"
+
+
+def test_the_listener_has_the_port_of_the_entry_point_and_takes_routes_of_every_namespace() -> None:
+    documents = {document["kind"]: document for document in yaml.safe_load_all(gateway.render(IMAGES))}
+
+    (listener,) = documents["Gateway"]["spec"]["listeners"]
+    (container,) = documents["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert f"--entrypoints.web.address=:{listener['port']}" in container["args"]
+    assert listener["allowedRoutes"] == {"namespaces": {"from": "All"}}
+
+
+def test_the_go_that_would_be_installed_can_download_the_crds() -> None:
+    assert toolchain.new_enough(toolchain.GO_PACKAGE, versions.go_version(gateway.GO_MOD.read_text()))
