@@ -5,21 +5,17 @@ but itself. The cache here is all that `observe` ever asks.
 """
 
 import asyncio
-import base64
-import hashlib
 import logging
-import os
 import random
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from modelvane import metrics
-from modelvane.kube import CONFIG_MAP, SECRET, Kube, RefusedError
-from modelvane.queue import TryAgainError, backoff
+from modelvane.access import read_access
+from modelvane.kube import Kube
+from modelvane.queue import backoff
 from modelvane.registry import Access, Reader
 from modelvane.spec import ModelPointer, ModelRegistrySpec
 from modelvane.state import Key, Resolution, Unreachable, Unread
@@ -132,7 +128,7 @@ class Poller:
             while True:
                 try:
                     if reader is None or datetime.now(UTC) - read_at > CREDENTIALS_FOR:
-                        reader, read_at = self._reader(await self._access(r)), datetime.now(UTC)
+                        reader, read_at = self._reader(await read_access(self._kube, r.key, r.spec)), datetime.now(UTC)
                     await self._tick(r, reader, thread)
                 except UnreachableError as error:
                     failures, reader = failures + 1, None
@@ -176,35 +172,6 @@ class Poller:
             if before[who] != r.resolution(pointer):
                 self._wake(who)
 
-    async def _access(self, r: _Registry) -> Access:
-        """Read the credentials and the CA bundle that the registry's spec names."""
-        spec, namespace = r.spec, r.key.namespace
-        env: dict[str, str] = {}
-        if spec.credentials_secret_ref is not None:
-            data = await self._data(r.key, "Secret", spec.credentials_secret_ref.name)
-            env = {key: value.decode(errors="replace").strip() for key, value in data.items()}
-        ca_path = None
-        if spec.ca_bundle_ref is not None:
-            data = await self._data(r.key, spec.ca_bundle_ref.kind, spec.ca_bundle_ref.name)
-            if spec.ca_bundle_ref.key not in data:
-                where = f"{spec.ca_bundle_ref.kind} {namespace}/{spec.ca_bundle_ref.name}"
-                raise UnreachableError("CABundleMissing", f"{where} has no key {spec.ca_bundle_ref.key}")
-            ca_path = _ca_file(data[spec.ca_bundle_ref.key])
-        return Access(spec.uri, env, ca_path, spec.workspace)
-
-    async def _data(self, key: Key, kind: str, name: str) -> dict[str, bytes]:
-        try:
-            found = await self._kube.get(SECRET if kind == "Secret" else CONFIG_MAP, key.namespace, name)
-        except (TryAgainError, RefusedError) as error:
-            raise UnreachableError("CredentialsUnreadable", f"{kind} {key.namespace}/{name} cannot be read") from error
-        if found is None:
-            message = f"{kind} {key.namespace}/{name}, which ModelRegistry {key.name} names, does not exist"
-            raise UnreachableError(f"{kind}Missing", message)
-        data = found.get("data") or {}
-        if kind == "Secret":
-            return {name: base64.b64decode(value) for name, value in data.items()}
-        return {name: str(value).encode() for name, value in data.items()}
-
 
 class _thread:  # noqa: N801 - used like a function
     """A thread for one registry. Leaving does not wait for it: it may be waiting for a server that never answers."""
@@ -225,13 +192,3 @@ async def _wait(kicked: asyncio.Event, interval: timedelta) -> None:
             await kicked.wait()
     except TimeoutError:
         return
-
-
-def _ca_file(bundle: bytes) -> str:
-    """Keep a CA bundle in a file, which is the only form MLflow takes it in. Equal bundles share one."""
-    folder = Path(tempfile.gettempdir()) / f"modelvane-ca-{os.getpid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{hashlib.sha256(bundle).hexdigest()[:16]}.crt"
-    if not path.exists():
-        path.write_bytes(bundle)
-    return str(path)
