@@ -124,7 +124,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What both revisions did in the same window, and what PromQL queries say. None is a query without data."""
+    """What both revisions did in the same window, and what PromQL queries say.
+
+    None is a query without data; one that was not answered at all is missing, and `trouble` says why.
+    """
 
     since: datetime
     until: datetime
