@@ -80,6 +80,14 @@ class CaBundleRef(Shape):
     key: str = "ca.crt"
 
 
+class Webhook(Shape):
+    """Whether MLflow tells the operator of changes, besides being asked."""
+
+    enabled: bool = False
+    url: str | None = None
+    secret_ref: ObjectRef | None = None
+
+
 class ModelRegistrySpec(Shape):
     """One MLflow registry and how to reach it."""
 
@@ -89,6 +97,7 @@ class ModelRegistrySpec(Shape):
     ca_bundle_ref: CaBundleRef | None = None
     workspace: str | None = None
     poll_interval: Duration = timedelta(seconds=5)
+    webhook: Webhook = Webhook()
 
 
 class ModelPointer(Shape):
@@ -279,8 +288,8 @@ def template_hash(spec: ModelDeploymentSpec, registry: ModelRegistrySpec, restar
     """Hash the parts of the user's specs that make the pod.
 
     Values equal to a default are left out, so that a field which a later release adds changes no hash and upgrading
-    the operator rolls nothing. How often a registry is polled makes no pod; how it is reached does, because a pod
-    that starts again fetches its model again.
+    the operator rolls nothing. How the operator learns of changes makes no pod; how a registry is reached does, because a
+    pod that starts again fetches its model again.
     """
     parts = {
         "model": spec.model.name,
@@ -288,7 +297,7 @@ def template_hash(spec: ModelDeploymentSpec, registry: ModelRegistrySpec, restar
         "template": spec.template.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "verification": spec.verification.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "registry": registry.model_dump(
-            mode="json", by_alias=True, exclude_defaults=True, exclude={"poll_interval"}, exclude_none=True
+            mode="json", by_alias=True, exclude_defaults=True, exclude={"poll_interval", "webhook"}, exclude_none=True
         ),
         "restart": restart,
     }
