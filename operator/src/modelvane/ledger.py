@@ -5,7 +5,7 @@ Each function returns the memory after the entry and the events that tell it to 
 
 from datetime import datetime
 
-from modelvane.memory import Candidate, HistoryEntry, Memory, Outcome, Rejection, Stable
+from modelvane.memory import Candidate, HistoryEntry, Memory, Outcome, Rejection, Stable, Warm
 from modelvane.spec import ModelDeploymentSpec
 from modelvane.state import Event, Failure, Revision
 
@@ -36,7 +36,7 @@ def forgive(memory: Memory, version: str | None) -> Memory:
 
 def start(memory: Memory, revision: Revision, now: datetime) -> Entry:
     """Open a rollout."""
-    candidate = Candidate(version=revision.version, revision=revision.name, since=now)
+    candidate = Candidate(version=revision.version, revision=revision.name, since=now, waiting_since=now)
     event = Event("RolloutStarted", f"{serving(memory)}, rolling out version {revision.version}")
     return memory.model_copy(update={"candidate": candidate}), (event,)
 
@@ -61,12 +61,17 @@ def promote(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> Entry:
     else:
         why = f"in place of version {memory.stable.version}"
     stable = Stable(version=candidate.version, revision=candidate.revision, since=now)
-    promoted = _close(memory, spec, "Promoted", why, now).model_copy(update={"stable": stable})
+    before, warm = memory.stable, None
+    if before is not None:
+        warm = Warm(version=before.version, revision=before.revision, until=now + spec.strategy.scale_down_delay)
+    promoted = _close(memory, spec, "Promoted", why, now).model_copy(update={"stable": stable, "warm": warm})
     return promoted, (Event("Promoted", f"serving version {candidate.version}, {why}"),)
 
 
-def reject(memory: Memory, spec: ModelDeploymentSpec, failure: Failure, now: datetime) -> Entry:
-    """Close a rollout that went badly, and remember why."""
+def reject(
+    memory: Memory, spec: ModelDeploymentSpec, failure: Failure, now: datetime, outcome: Outcome = "RolledBack"
+) -> Entry:
+    """Close a rollout that went badly, or that a person has ended, and remember why."""
     candidate = memory.candidate
     if candidate is None:
         return memory, ()
@@ -78,7 +83,7 @@ def reject(memory: Memory, spec: ModelDeploymentSpec, failure: Failure, now: dat
         at=now,
     )
     others = tuple(other for other in memory.rejected if other.revision != candidate.revision)
-    rejected = _close(memory, spec, "RolledBack", f"{failure.reason}: {failure.message}", now)
+    rejected = _close(memory, spec, outcome, f"{failure.reason}: {failure.message}", now)
     events = [Event("Rejected", f"{serving(memory)}, {blame(rejection)}", "Warning")]
     if memory.stable and candidate.weight:
         events.append(Event("RolledBack", f"all traffic is back on version {memory.stable.version}"))
@@ -91,7 +96,7 @@ def _close(memory: Memory, spec: ModelDeploymentSpec, outcome: Outcome, message:
         return memory
     entry = HistoryEntry(
         version=candidate.version,
-        started_at=candidate.since or now,
+        started_at=candidate.since,
         finished_at=now,
         outcome=outcome,
         message=message,

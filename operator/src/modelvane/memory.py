@@ -60,8 +60,9 @@ class QuerySeen(Shape):
 
 
 class AnalysisSeen(Shape):
-    """The last check of a candidate under traffic."""
+    """The last check of a candidate under traffic, over the requests between two moments."""
 
+    since: Time
     checked_at: Time
     verdict: Literal["Passed", "Failed", "Inconclusive"]
     message: str
@@ -79,15 +80,21 @@ class PredictionsSeen(Shape):
 
 
 class Candidate(Shape):
-    """The revision that is being rolled out. Its clock stands still while `since` is empty."""
+    """The revision that is being rolled out.
+
+    `waiting_since` is when it last began to wait for its pods, and empty while it has those it needs. `step` is empty
+    until it may get real traffic, `step_started_at` until the step's weight is in effect.
+    """
 
     version: str
     revision: str
     weight: int | None = None
     replicas: int | None = None
     ready_replicas: int | None = None
-    since: Time | None = None
+    since: Time
+    waiting_since: Time | None = None
     message: str | None = None
+    strategy: str | None = None
     step: int | None = None
     steps: int | None = None
     step_started_at: Time | None = None

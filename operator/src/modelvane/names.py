@@ -22,6 +22,9 @@ LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 ANNOTATION_MODEL_URI = f"{GROUP}/model-uri"
 ANNOTATION_IMAGE = f"{GROUP}/image"
 ANNOTATION_APPLIED = f"{GROUP}/applied"
+ANNOTATION_RESUME = f"{GROUP}/resume"
+ANNOTATION_ABORT = f"{GROUP}/abort"
+ANNOTATION_PAUSE = f"{GROUP}/pause"
 ANNOTATION_RETRY = f"{GROUP}/retry"
 ANNOTATION_RESTART = f"{GROUP}/restart"
 
@@ -30,6 +33,7 @@ CONDITION_RECONCILING = "Reconciling"
 CONDITION_STALLED = "Stalled"
 CONDITION_REGISTRY = "RegistryReachable"
 CONDITION_RESOLVED = "ModelResolved"
+CONDITION_ROUTE = "RouteAccepted"
 
 
 def canonical_json(value: object) -> str:

@@ -288,8 +288,8 @@ def template_hash(spec: ModelDeploymentSpec, registry: ModelRegistrySpec, restar
     """Hash the parts of the user's specs that make the pod.
 
     Values equal to a default are left out, so that a field which a later release adds changes no hash and upgrading
-    the operator rolls nothing. How the operator learns of changes makes no pod; how a registry is reached does, because a
-    pod that starts again fetches its model again.
+    the operator rolls nothing. How often a registry is asked makes no pod, nor whether it tells of changes itself; how
+    it is reached does, because a pod that starts again fetches its model again.
     """
     parts = {
         "model": spec.model.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from modelvane.figures import Comparison, Measurement
 from modelvane.memory import Memory
 from modelvane.names import revision_name
 from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
@@ -149,6 +150,9 @@ class Live:
 
     service: Mapping[str, Any] | None = None
     budget: Mapping[str, Any] | None = None
+    route: Mapping[str, Any] | None = None
+    backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The Service of each revision, which a gateway sends requests to."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,14 @@ class Traffic:
     """What the Service selects: the pods of one revision, or of every revision when it is None."""
 
     revision: str | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """What the HTTPRoute does: the percentage that each revision gets, and who gets copies of how many."""
+
+    weights: tuple[tuple[str, int], ...]
+    mirror: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +195,15 @@ class Observed:
     selected: Traffic | None = None
     """What our Service selects now; None while it does not exist."""
     service_taken: str | None = None
-    """Who owns the Service's name, when that is not us."""
+    """Who owns the name of the Service, or of the HTTPRoute, when that is not us."""
+    route_accepted: bool = False
+    """Every gateway that the HTTPRoute names takes it as it is."""
+    route_problem: str | None = None
+    """Why a gateway does not take it, in its own words."""
+    measurement: Measurement | None = None
+    """What both revisions did since the last check; None when there is nothing new to judge."""
+    comparison: Comparison | None = None
+    """How the answers of both revisions to the same inputs compare; None when that was not looked at."""
     live: Live = field(default_factory=Live)
 
     def workload(self, revision: str | None) -> Workload | None:
@@ -218,6 +238,8 @@ class Plan:
     delete: tuple[Workload, ...] = ()
     traffic: Traffic | None = None
     """None leaves the Service as it is."""
+    split: Split | None = None
+    """None leaves the HTTPRoute as it is."""
     hold: Hold | None = None
     progress: str | None = None
     """What is going on, while something is."""

@@ -15,6 +15,7 @@ from modelvane.names import (
     CONDITION_RECONCILING,
     CONDITION_REGISTRY,
     CONDITION_RESOLVED,
+    CONDITION_ROUTE,
     CONDITION_STALLED,
     label_selector,
     service_selector,
@@ -32,6 +33,7 @@ def build_status(o: Observed, plan: Plan, refusal: Hold | None, now: datetime) -
         CONDITION_READY: _ready(o, memory, hold),
         CONDITION_REGISTRY: _registry(o),
         CONDITION_RESOLVED: _resolved(o),
+        CONDITION_ROUTE: _route(o, plan),
         CONDITION_RECONCILING: _reconciling(o, memory, plan),
         CONDITION_STALLED: ("True", hold.reason, hold.message) if hold else None,
     }
@@ -159,7 +161,8 @@ def _reconciling(o: Observed, memory: Memory, plan: Plan) -> Verdict | None:
     if o.spec.suspend:
         return None
     if plan.progress:
-        return "True", "RollingOut", plan.progress
+        paused = memory.candidate is not None and memory.candidate.paused is not None
+        return "True", "Paused" if paused else "RollingOut", plan.progress
     workload = o.workload(memory.stable.revision) if memory.stable else None
     if memory.stable and workload and workload.ready < o.spec.replicas and not workload.failure:
         return "True", "Scaling", f"{workload.ready} of {o.spec.replicas} pods are ready"
@@ -188,6 +191,18 @@ def _resolved(o: Observed) -> Verdict | None:
     return _as_before(o, CONDITION_RESOLVED)
 
 
+def _route(o: Observed, plan: Plan) -> Verdict | None:
+    if o.spec.gateway is None:
+        return None
+    if o.route_problem is not None:
+        return "False", "NotAccepted", o.route_problem
+    if o.route_accepted:
+        return "True", "Accepted", "the gateway routes to the model"
+    if o.live.route is None and plan.split is None:
+        return "Unknown", "Pending", "the HTTPRoute is made once a version serves"
+    return "Unknown", "Pending", "no gateway has said yet whether it takes the HTTPRoute"
+
+
 def _as_before(o: Observed, kind: str) -> Verdict:
     """Keep what was known: not having asked, or not having been answered, is no news about the pointer."""
     before = o.memory.condition(kind)
@@ -209,7 +224,7 @@ def _phase(o: Observed, memory: Memory, hold: Hold | None) -> str:
     if hold:
         return "Degraded"
     if memory.candidate:
-        return "Progressing"
+        return "Paused" if memory.candidate.paused else "Progressing"
     if memory.stable is None:
         return "Pending"
     if workload and workload.ready >= o.spec.replicas:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from modelvane.memory import Candidate, Desired, Memory, Rejection, Stable
+from modelvane.memory import Candidate, Desired, Memory, Rejection, Stable, Warm
 from modelvane.names import deployment_name
 from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
 from modelvane.state import Absent, Failure, Found, Observed, Pod, Resolution, Revision, Traffic, Workload
@@ -95,7 +95,8 @@ class Builder:
         replicas: int = 1,
         ready: int = 0,
         ready_for: float = 60,
-        since: datetime | None = NOW,
+        since: datetime = NOW,
+        waiting_since: datetime | None = NOW,
         failure: Failure | None = None,
         shifting: bool = False,
         refused: str | None = None,
@@ -106,7 +107,10 @@ class Builder:
                 version=version,
                 revision=revision(version),
                 since=since,
+                waiting_since=waiting_since,
                 ready_replicas=ready,
+                strategy=str(ModelDeploymentSpec.model_validate(self.spec).strategy.type),
+                step=1 if shifting else None,
                 weight=50 if shifting else 0,
             )
         )
@@ -124,6 +128,11 @@ class Builder:
         if shifting:
             self.selected = Traffic(None)
         return self
+
+    def keeping_warm(self, version: str, *, ready: int = 2, until: datetime = NOW + timedelta(seconds=20)) -> "Builder":
+        """Keep the revision that served before, for an immediate way back."""
+        self.workloads.append(workload(version, ready=ready))
+        return self.remembers(warm=Warm(version=version, revision=revision(version), until=until))
 
     def rejecting(self, version: str, reason: str = "ModelLoadFailed") -> "Builder":
         rejection = Rejection(

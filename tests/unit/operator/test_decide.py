@@ -120,7 +120,7 @@ def test_the_first_verified_pod_shares_the_traffic_and_the_rest_is_started() -> 
     plan = decide(builder.observed(), NOW)
     assert plan.traffic == Traffic(None)
     assert [(w.version, n) for w, n in plan.scale] == [("2", 2)]
-    assert [e.reason for e in plan.events] == ["CandidateReady", "TrafficShifting"]
+    assert [e.reason for e in plan.events] == ["CandidateReady", "TrafficShifted"]
     assert plan.memory.candidate is not None
     assert plan.memory.candidate.weight == 33
 
@@ -145,8 +145,12 @@ def test_pods_that_are_ready_since_a_moment_do_not_take_over_alone_yet() -> None
 
 
 def test_a_warm_revision_goes_when_its_time_is_over() -> None:
-    builder = a_deployment().wants("2").serving("2", since=NOW - timedelta(seconds=31)).besides(workload("1", ready=2))
-    assert [w.version for w in decide(builder.observed(), NOW).delete] == ["1"]
+    builder = a_deployment().wants("2").serving("2").keeping_warm("1", until=NOW)
+    plan = decide(builder.observed(), NOW)
+    assert [w.version for w in plan.delete] == ["1"]
+    assert plan.memory.warm is None
+    plan = decide(builder.observed(), NOW - timedelta(seconds=7))
+    assert (plan.delete, plan.wake_after) == ((), timedelta(seconds=7))
 
 
 def test_a_pointer_that_moves_back_to_a_warm_revision_is_promoted_in_one_step() -> None:
@@ -231,7 +235,7 @@ def test_a_pointer_that_moves_onto_a_rejected_version_anew_is_a_new_wish() -> No
 def test_a_new_retry_annotation_tries_a_rejected_version_again() -> None:
     plan = decide(a_deployment().wants("2").serving("1").rejecting("2").annotated(retry="now").observed(), NOW)
     assert plan.create == ((Revision("2", HASH), 1),)
-    assert plan.memory.handled == Handled(retry="now")
+    assert plan.memory.handled == Handled(retry="now", answer="retry: version 2 was rejected and is tried again")
     assert [e.reason for e in plan.events] == ["Retrying", "RolloutStarted"]
 
 
@@ -335,13 +339,13 @@ def test_suspended_a_running_rollout_stands_still_and_so_does_its_clock() -> Non
     assert plan.traffic is None
     assert (plan.delete, plan.scale) == ((), ())
     assert plan.memory.candidate is not None
-    assert plan.memory.candidate.since is None
+    assert plan.memory.candidate.waiting_since is None
 
 
 def test_resumed_the_clock_starts_anew() -> None:
-    plan = decide(a_deployment().wants("2").serving("1").rolling("2", since=None).observed(), NOW)
+    plan = decide(a_deployment().wants("2").serving("1").rolling("2", waiting_since=None).observed(), NOW)
     assert plan.memory.candidate is not None
-    assert plan.memory.candidate.since == NOW
+    assert plan.memory.candidate.waiting_since == NOW
 
 
 # --- trouble around it

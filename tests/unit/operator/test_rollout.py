@@ -1,13 +1,16 @@
 """The verdict on a candidate and the step of a healthy one."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from modelvane.rollout import Share, Situation, Step, judge, rolling_update, weight
+from modelvane.memory import Candidate
+from modelvane.rollout import advance, judge
+from modelvane.spec import Strategy
+from modelvane.stage import Situation, Step
 from modelvane.state import Failure, Workload
 
-from tests.unit.operator.builder import NOW, workload
+from tests.unit.operator.builder import NOW, revision, workload
 
 DEADLINE = timedelta(minutes=10)
 FETCH = Failure("FetchFailed", "http://mlflow:5000 does not answer", permanent=False)
@@ -15,23 +18,30 @@ LOAD = Failure("ModelLoadFailed", "it raised", permanent=True)
 STABLE = workload("1", ready=2)
 
 
-def situation(candidate: Workload | None, **changes: object) -> Situation:
+def situation(candidate: Workload | None, *, waiting_since: datetime = NOW, **changes: object) -> Situation:
+    memory = Candidate(
+        version="2", revision=revision("2"), since=NOW, waiting_since=waiting_since, message="403: denied by policy"
+    )
     base = Situation(
         wanted=2,
+        strategy=Strategy(),
+        analysis=None,
+        memory=memory,
         candidate=candidate,
         stable=STABLE,
         others_serve=False,
         first=False,
-        since=NOW,
+        warm=False,
+        exact=False,
+        skip=False,
         deadline=DEADLINE,
         registry_reachable=True,
-        refusal=None,
         now=NOW,
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-LATE = {"since": NOW - DEADLINE}
+LATE = {"waiting_since": NOW - DEADLINE}
 
 
 @pytest.mark.parametrize(
@@ -59,14 +69,14 @@ LATE = {"since": NOW - DEADLINE}
             "its pods are refused after 10m: exceeded quota: pods",
         ),
         (
-            situation(None, refusal="403: denied by policy", **LATE),
+            situation(None, **LATE),
             "PodRefused",
             "its Deployment could not be made after 10m: 403: denied by policy",
         ),
     ],
 )
 def test_a_candidate_is_rejected_with_the_best_reason(case: Situation, reason: str, message: str) -> None:
-    failure = judge(case)
+    failure = judge(case, advance(case))
     assert failure is not None
     assert (failure.reason, failure.message) == (reason, message)
 
@@ -78,58 +88,39 @@ def test_a_candidate_is_rejected_with_the_best_reason(case: Situation, reason: s
         situation(workload("2")),
         situation(workload("2", failure=FETCH)),
         situation(workload("2", failure=FETCH), registry_reachable=False, **LATE),
-        situation(workload("2"), since=NOW - DEADLINE + timedelta(seconds=1)),
+        situation(workload("2"), waiting_since=NOW - DEADLINE + timedelta(seconds=1)),
         situation(workload("2", ready=2), **LATE),
     ],
     ids=["no Deployment yet", "starting", "fetch failed once", "the registry is down", "a second left", "all ready"],
 )
 def test_a_candidate_that_may_still_come_is_not_rejected(case: Situation) -> None:
-    assert judge(case) is None
+    assert judge(case, advance(case)) is None
 
 
 @pytest.mark.parametrize(
     ("case", "step"),
     [
-        (situation(None), Step(1, Share.STABLE, "no pod is verified yet")),
-        (situation(workload("2", replicas=1)), Step(1, Share.STABLE, "no pod is verified yet")),
-        (situation(workload("2", replicas=2)), Step(2, Share.STABLE, "no pod is verified yet")),
+        (situation(None), Step(1, 0, "no pod is verified yet")),
+        (situation(workload("2", replicas=1)), Step(1, 0, "no pod is verified yet")),
+        (situation(workload("2", replicas=2)), Step(2, 0, "no pod is verified yet")),
         (
             situation(workload("2", replicas=1, ready=1)),
-            Step(2, Share.BOTH, "1 of 2 pods are ready", clear_others=True),
-        ),
-        (
-            situation(workload("2", replicas=1, ready=1), others_serve=True),
-            Step(2, Share.STABLE, "1 of 2 pods are ready", clear_others=True),
+            Step(2, 50, "1 of 2 pods are ready", step=1, steps=1, clear_others=True),
         ),
         (
             situation(workload("2", ready=2, ready_for=1)),
-            Step(2, Share.BOTH, "2 of 2 pods are ready", clear_others=True, wake_after=timedelta(seconds=2)),
+            Step(2, 50, "2 of 2 pods are ready", step=1, steps=1, clear_others=True, wake_after=timedelta(seconds=2)),
         ),
         (
             situation(workload("2", ready=2, ready_for=2)),
-            Step(2, Share.CANDIDATE, "all 2 pods are ready", promote=True),
+            Step(2, 100, "all 2 pods are ready", step=1, steps=1, promote=True),
         ),
-        (situation(None, first=True), Step(2, Share.CANDIDATE, "no pod of 2 is verified yet")),
+        (situation(None, first=True), Step(2, 100, "no pod of 2 is verified yet")),
         (
             situation(workload("2", ready=1, ready_for=0), first=True),
-            Step(2, Share.CANDIDATE, "the first pod is verified", promote=True),
+            Step(2, 100, "the first pod is verified", promote=True),
         ),
     ],
 )
 def test_a_rolling_update_moves_traffic_with_readiness(case: Situation, step: Step) -> None:
-    assert rolling_update(case) == step
-
-
-@pytest.mark.parametrize(
-    ("share", "candidate", "expected"),
-    [
-        (Share.STABLE, workload("2", ready=2), 0),
-        (Share.BOTH, workload("2", ready=0), 0),
-        (Share.BOTH, workload("2", ready=1), 33),
-        (Share.BOTH, workload("2", ready=2), 50),
-        (Share.CANDIDATE, workload("2", ready=1), 100),
-        (Share.CANDIDATE, None, 0),
-    ],
-)
-def test_the_weight_is_the_share_of_ready_pods(share: Share, candidate: Workload | None, expected: int) -> None:
-    assert weight(share, candidate, STABLE) == expected
+    assert advance(case) == step
