@@ -97,3 +97,125 @@ def test_template_keeps_what_the_schema_does_not_know(resources: Resources) -> N
     }
     created = resources.create(merged(resource("ModelDeployment"), {"spec": {"template": template}}), dry_run=True)
     assert created["spec"]["template"] == template
+
+
+EVERYTHING: dict[str, Any] = {
+    "model": {"name": "iris", "alias": "champion"},
+    "replicas": 4,
+    "gateway": {
+        "parentRefs": [
+            {"name": "public", "namespace": "gateways", "sectionName": "web"},
+            {"name": "public", "namespace": "gateways", "sectionName": "internal", "port": 8443},
+            {"group": "", "kind": "Service", "name": "public", "namespace": "gateways"},
+        ],
+        "hostnames": ["iris.example.com", "*.models.example.com"],
+        "path": "/models/iris-1.0/~a%20b",
+    },
+    "strategy": {
+        "type": "Canary",
+        "steps": [{"weight": 0, "pause": {}}, {"weight": 10, "pause": {"duration": "1m30s"}}, {"weight": 100}],
+        "mirror": {"percent": 20, "duration": "5m"},
+        "scaleDownDelay": "0s",
+    },
+    "verification": {
+        "inputExample": False,
+        "signature": "Ignore",
+        "requests": [
+            {
+                "name": "known-flower",
+                "path": "/invocations",
+                "body": {"dataframe_split": {"columns": ["a", "b"], "data": [[1, None]]}},
+                "expect": {"status": 200, "json": {"predictions": [None, {"x": 0.5}]}, "tolerance": 0.01},
+            },
+            {
+                "name": "v2",
+                "path": "/v2/models/iris/infer",
+                "body": {"inputs": []},
+                "expect": {"status": 400, "tolerance": 0},
+            },
+            {
+                "name": "shape",
+                "path": "/invocations",
+                "body": [1, "two", None],
+                "expect": {"schema": {"type": "object", "required": ["predictions"]}, "tolerance": 1},
+            },
+            {"name": "text", "path": "/invocations", "body": "a,b\n1,2"},
+        ],
+    },
+    "analysis": {
+        "interval": "30s",
+        "minRequests": 1,
+        "failureLimit": 1,
+        "maxErrorRate": "0%",
+        "maxLatencyP50": "20ms",
+        "maxLatencyP95": "0.5s",
+        "maxLatencyP99": "1s500ms",
+        "maxErrorRateIncrease": "0.5%",
+        "maxLatencyIncrease": "150%",
+        "prometheus": {
+            "address": "https://prometheus.example.com:9090/prefix",
+            "queries": [
+                {"name": "share", "query": "a / b", "min": 0.5, "max": 0.5},
+                {"name": "backlog", "query": "sum(backlog)", "max": -1},
+            ],
+        },
+        "onInconclusive": "RollBack",
+        "replay": True,
+        "predictions": {
+            "maxDifferent": "100%",
+            "tolerance": 0,
+            "inputsFrom": {"configMapRef": {"name": "iris-inputs", "key": "june.jsonl"}},
+        },
+    },
+    "writeBack": "Tags",
+}
+
+
+def test_everything_at_once_is_accepted_and_kept_as_written(resources: Resources) -> None:
+    created = resources.create(resource("ModelDeployment", spec=EVERYTHING), dry_run=True)
+    assert {field: created["spec"][field] for field in EVERYTHING} == EVERYTHING
+
+
+def test_operator_reads_everything_at_once(resources: Resources) -> None:
+    created = resources.create(resource("ModelDeployment", spec=EVERYTHING), dry_run=True)
+    read = ModelDeploymentSpec.model_validate(created["spec"])
+    assert read == ModelDeploymentSpec.model_validate(EVERYTHING)
+
+
+@pytest.mark.parametrize("strategy", ["RollingUpdate", "BlueGreen"])
+def test_every_strategy_takes_a_mirror_behind_a_gateway(resources: Resources, strategy: str) -> None:
+    spec = {"gateway": {"parentRefs": [{"name": "public"}]}, "strategy": {"type": strategy, "mirror": {"percent": 1}}}
+    created = resources.create(merged(resource("ModelDeployment"), {"spec": spec}), dry_run=True)["spec"]
+    assert created["gateway"]["path"] == "/"
+    assert created["strategy"]["mirror"] == {"percent": 1, "duration": "1m"}
+
+
+def test_analysis_is_absent_unless_written_and_whole_when_it_is(resources: Resources) -> None:
+    written = merged(resource("ModelDeployment"), {"spec": {"analysis": {"predictions": {"maxDifferent": "5%"}}}})
+    assert "analysis" not in resources.create(resource("ModelDeployment"), dry_run=True)["spec"]
+    assert resources.create(written, dry_run=True)["spec"]["analysis"] == {
+        "interval": "10s",
+        "minRequests": 50,
+        "failureLimit": 2,
+        "onInconclusive": "Pause",
+        "replay": False,
+        "predictions": {"maxDifferent": "5%", "tolerance": 0.000001},
+    }
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"maxErrorRate": "1%"},
+        {"maxLatencyP50": "1s"},
+        {"maxLatencyP95": "1s"},
+        {"maxLatencyP99": "1s"},
+        {"maxErrorRateIncrease": "1%"},
+        {"maxLatencyIncrease": "1%"},
+        {"prometheus": {"address": "http://prometheus", "queries": [{"name": "up", "query": "up", "min": 1}]}},
+        {"predictions": {}},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_one_thing_to_judge_is_enough(resources: Resources, part: dict[str, Any]) -> None:
+    resources.create(merged(resource("ModelDeployment"), {"spec": {"analysis": part}}), dry_run=True)
