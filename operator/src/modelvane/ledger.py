@@ -36,7 +36,10 @@ def forgive(memory: Memory, version: str | None) -> Memory:
 
 def start(memory: Memory, revision: Revision, now: datetime) -> Entry:
     """Open a rollout."""
-    candidate = Candidate(version=revision.version, revision=revision.name, since=now, waiting_since=now)
+    pointer = memory.desired.pointer if memory.desired else None
+    candidate = Candidate(
+        version=revision.version, revision=revision.name, pointer=pointer, since=now, waiting_since=now
+    )
     event = Event("RolloutStarted", f"{serving(memory)}, rolling out version {revision.version}")
     return memory.model_copy(update={"candidate": candidate}), (event,)
 
@@ -96,6 +99,7 @@ def _close(memory: Memory, spec: ModelDeploymentSpec, outcome: Outcome, message:
         return memory
     entry = HistoryEntry(
         version=candidate.version,
+        pointer=candidate.pointer,
         started_at=candidate.since,
         finished_at=now,
         outcome=outcome,

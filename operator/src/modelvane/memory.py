@@ -88,6 +88,7 @@ class Candidate(Shape):
 
     version: str
     revision: str
+    pointer: str | None = None
     weight: int | None = None
     replicas: int | None = None
     ready_replicas: int | None = None
@@ -124,9 +125,10 @@ class Rejection(Shape):
 
 
 class HistoryEntry(Shape):
-    """One finished rollout."""
+    """One finished rollout. The pointer tells which model it was about: the spec may name another by now."""
 
     version: str
+    pointer: str | None = None
     started_at: Time
     finished_at: Time
     outcome: Outcome
