@@ -22,6 +22,7 @@ STATUS: dict[str, Any] = {
         {"type": "Ready", "status": "False", "reason": "Progressing", "message": "...", "lastTransitionTime": NOW}
     ],
 }
+STEPS = [{"weight": 10, "pause": {"duration": "2m"}}, {"weight": 50, "pause": {}}]
 
 
 @pytest.fixture
@@ -52,6 +53,20 @@ def test_node_port_left_behind_by_a_change_of_type_is_refused(resources: Resourc
     resources.patch("ModelDeployment", iris, {"spec": {"service": {"type": "NodePort", "nodePort": 31234}}})
     with pytest.raises(Refused, match="nodePort needs type: NodePort or type: LoadBalancer; got type: ClusterIP"):
         resources.patch("ModelDeployment", iris, {"spec": {"service": {"type": "ClusterIP"}}})
+
+
+def test_steps_left_behind_by_a_change_of_strategy_are_refused(resources: Resources, iris: str) -> None:
+    resources.patch("ModelDeployment", iris, {"spec": {"strategy": {"type": "Canary", "steps": STEPS}}})
+    with pytest.raises(Refused, match="steps are those of a Canary: write type: Canary, or remove them; got type: Bl"):
+        resources.patch("ModelDeployment", iris, {"spec": {"strategy": {"type": "BlueGreen"}}})
+    resources.patch("ModelDeployment", iris, {"spec": {"strategy": {"type": "BlueGreen", "steps": None}}})
+
+
+def test_mirror_left_behind_by_the_gateway_is_refused(resources: Resources, iris: str) -> None:
+    spec = {"gateway": {"parentRefs": [{"name": "public"}]}, "strategy": {"mirror": {"percent": 10}}}
+    resources.patch("ModelDeployment", iris, {"spec": spec})
+    with pytest.raises(Refused, match="a mirror needs a gateway"):
+        resources.patch("ModelDeployment", iris, {"spec": {"gateway": None}})
 
 
 def test_removed_field_gets_its_default_again(resources: Resources, iris: str) -> None:
@@ -128,6 +143,22 @@ def test_kubectl_get_shows_the_rollout(resources: Resources, kubectl: Kubectl, i
     header, row = kubectl("get", "mvd", iris, "-n", resources.namespace).splitlines()
     assert header.split() == ["NAME", "DESIRED", "STABLE", "CANDIDATE", "WEIGHT", "READY", "PHASE", "AGE"]
     assert row.split()[:-1] == ["iris", "4", "3", "4", "33", "False", "Progressing"]
+
+
+def test_kubectl_get_wide_says_where_a_canary_is(resources: Resources, kubectl: Kubectl, iris: str) -> None:
+    resources.patch("ModelDeployment", iris, {"spec": {"strategy": {"type": "Canary", "steps": STEPS}}})
+    status = copy.deepcopy(STATUS) | {"phase": "Paused"}
+    seen = {"checkedAt": NOW, "verdict": "Passed", "message": "..."}
+    status["candidate"] |= {"message": "step 2 of 2: weight 50 until someone resumes it", "analysis": seen}
+    resources.patch("ModelDeployment", iris, {"status": status}, subresource="status")
+    header, row = kubectl("get", "mvd", iris, "-n", resources.namespace, "-o", "wide").splitlines()
+    shown = {name: row[header.index(name) :] for name in ("PHASE", "STRATEGY", "ANALYSIS", "ROLLOUT")}
+    assert {name: text.split("  ")[0] for name, text in shown.items()} == {
+        "PHASE": "Paused",
+        "STRATEGY": "Canary",
+        "ANALYSIS": "Passed",
+        "ROLLOUT": "step 2 of 2: weight 50 until someone resumes it",
+    }
 
 
 def test_kubectl_get_shows_the_registry(resources: Resources, kubectl: Kubectl) -> None:
