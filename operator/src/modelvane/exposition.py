@@ -19,10 +19,17 @@ def read_figures(page: str) -> Figures | None:
     """
     # A custom image may have thousands of series of its own, and the parser takes its time with each.
     lines = [line for line in page.splitlines() if line.startswith(SERIES)]
+    try:
+        return _read("\n".join(lines) + "\n")
+    except (ValueError, KeyError, IndexError, OverflowError):
+        return None
+
+
+def _read(page: str) -> Figures | None:
     requests = errors = 0
     seconds = 0.0
     buckets: Counter[float] = Counter()
-    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+    for family in text_string_to_metric_families(page):
         for sample in family.samples:
             if sample.name == REQUESTS and _predicts(sample.labels["path"]):
                 requests += int(sample.value)
@@ -31,9 +38,7 @@ def read_figures(page: str) -> Figures | None:
                 buckets[float(sample.labels["le"])] += int(sample.value)
             elif sample.name == f"{DURATION}_sum":
                 seconds += sample.value
-    if inf not in buckets:
-        return None
-    return Figures(requests, errors, tuple(sorted(buckets.items())), seconds)
+    return Figures(requests, errors, tuple(sorted(buckets.items())), seconds) if inf in buckets else None
 
 
 def _predicts(path: str) -> bool:

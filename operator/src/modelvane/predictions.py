@@ -21,9 +21,9 @@ def compare_answers(candidate: bytes, stable: bytes, tolerance: float) -> Compar
         ours, theirs = _predictions(json.loads(candidate)), _predictions(json.loads(stable))
         pairs = list(zip(ours, theirs, strict=True)) if len(ours) == len(theirs) else [(ours, theirs)]
         differing = [(one, other) for one, other in pairs if not _alike(one, other, tolerance)]
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, OverflowError):  # An integer may have more digits than a float can hold.
         same = candidate == stable
-        return Comparison(1, 0 if same else 1, None if same else "the answers are no JSON and differ")
+        return Comparison(1, 0 if same else 1, None if same else "the answers cannot be compared as JSON and differ")
     if not differing:
         return Comparison(len(pairs), 0)
     one, other = differing[0]
