@@ -1,8 +1,9 @@
-"""/healthz, /readyz and /metrics on one port.
+"""/healthz, /readyz and /metrics on one port; the webhook has one of its own, which others may be let in to.
 
 A standby replica is ready too: readiness says that the process can take over, not that it leads.
 """
 
+import logging
 from collections.abc import Callable
 
 from aiohttp import web
@@ -23,7 +24,19 @@ async def start_http(port: int, is_healthy: Callable[[], bool], is_ready: Callab
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    return await listen(app, port)
+
+
+async def listen(app: web.Application, port: int, complaints: logging.Logger | None = None) -> web.AppRunner:
+    """Listen on a port. Bodies are handed over as they came, for a signature is one of bytes; the rest is not read."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=complaints or logging.getLogger("aiohttp.server"),
+        shutdown_timeout=1,
+        auto_decompress=False,
+        lingering_time=0,
+    )
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
     return runner

@@ -12,6 +12,7 @@ REGISTRY_POLLS = Counter("modelvane_registry_polls", "Readings of a model regist
 REGISTRY_LAST_SUCCESS = Gauge(
     "modelvane_registry_last_success_timestamp_seconds", "When a model registry last answered", ["registry"]
 )
+WEBHOOK_DELIVERIES = Counter("modelvane_webhook_deliveries", "Requests to the webhook's port", ["result"])
 ROLLOUTS = Counter("modelvane_rollouts", "Finished rollouts", ["outcome"])
 INFO = Info("modelvane", "The operator")
 INFO.info({"version": version("modelvane")})

@@ -1,6 +1,7 @@
 """The environment, read once into frozen settings."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class Settings:
     http_port: int
     workers: int
     leader_election: bool
+    webhook_port: int | None
+    """None means that no webhooks are taken."""
+    webhook_url: str | None
+    """Where MLflow reaches that port, unless a ModelRegistry says otherwise."""
 
 
 def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -38,6 +43,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
     namespace = env.get("POD_NAMESPACE", "")
     if election and not namespace:
         raise SettingsError("POD_NAMESPACE is missing: leader election needs to know where its Lease is")
+    webhook_port, webhook_url = _webhook(env)
     return Settings(
         serving_image=image,
         namespaces=tuple(filter(None, (name.strip() for name in env.get("MODELVANE_NAMESPACES", "").split(",")))),
@@ -49,6 +55,8 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         http_port=_number(env, "MODELVANE_HTTP_PORT", 8080, 0),
         workers=_number(env, "MODELVANE_WORKERS", 5, 1),
         leader_election=election,
+        webhook_port=webhook_port,
+        webhook_url=webhook_url,
     )
 
 
@@ -57,6 +65,18 @@ def _choice(env: Mapping[str, str], name: str, default: str, choices: tuple[str,
     if value not in choices:
         raise SettingsError(f"{name} is {value!r}: use one of {', '.join(choices)}")
     return value
+
+
+def _webhook(env: Mapping[str, str]) -> tuple[int | None, str | None]:
+    """Read where webhooks are taken, and where MLflow finds that: both or neither."""
+    url = env.get("MODELVANE_WEBHOOK_URL")
+    if not env.get("MODELVANE_WEBHOOK_PORT") and not url:
+        return None, None
+    if not url or not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", url):
+        raise SettingsError(
+            f"MODELVANE_WEBHOOK_URL is {url!r}: use an http or https address of MODELVANE_WEBHOOK_PORT"
+        )
+    return _number(env, "MODELVANE_WEBHOOK_PORT", 8090, 0), url
 
 
 def _number(env: Mapping[str, str], name: str, default: int, least: int) -> int:
