@@ -1,15 +1,16 @@
 """What is kept as golden files: whole objects, as the API server gets them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from modelvane.manifests import build_budget, build_deployment, build_service
-from modelvane.memory import Memory
-from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, template_hash
-from modelvane.state import Found, Observed, Revision, Traffic
+from modelvane.manifests import build_backend, build_budget, build_deployment, build_route, build_service
+from modelvane.memory import Memory, Stable
+from modelvane.spec import GatewaySpec, ModelDeploymentSpec, ModelRegistrySpec, ParentRef, template_hash
+from modelvane.state import Found, Observed, Revision, Split, Traffic
 
-from tests.unit.operator.builder import NOW
+from tests.unit.operator.builder import NOW, workload
 
 IMAGE = "docker.io/modelvane/serving:0.1.0"
 SMALL = {"model": {"name": "iris", "stage": "Production"}}
@@ -39,7 +40,15 @@ EVERYTHING: dict[str, Any] = {
         },
     },
     "service": {"type": "NodePort", "port": 8000, "nodePort": 30080, "annotations": {"team": "flowers"}},
-    "verification": {"inputExample": False},
+    "gateway": {
+        "parentRefs": [{"name": "edge", "namespace": "infra", "sectionName": "https"}],
+        "hostnames": ["iris.example.com"],
+        "path": "/iris",
+    },
+    "verification": {
+        "inputExample": False,
+        "requests": [{"name": "setosa", "body": {"inputs": [[5.1]]}, "expect": {"json": {"predictions": [0]}}}],
+    },
     "progressDeadline": "1m30s",
 }
 PLAIN_REGISTRY = {"uri": "http://mlflow.mlflow.svc:5000"}
@@ -52,6 +61,9 @@ FULL_REGISTRY = {
 }
 
 
+STABLE = replace(workload("2"), model_uri="models:/iris/2")
+
+
 def observed(spec: dict[str, Any], registry: dict[str, Any]) -> Observed:
     parsed, where = ModelDeploymentSpec.model_validate(spec), ModelRegistrySpec.model_validate(registry)
     return Observed(
@@ -62,7 +74,8 @@ def observed(spec: dict[str, Any], registry: dict[str, Any]) -> Observed:
         resource_version="1",
         annotations={},
         spec=parsed,
-        memory=Memory(),
+        memory=Memory(stable=Stable(version="2", revision=STABLE.revision, since=NOW)),
+        workloads=(STABLE,),
         resolution=Found("3"),
         polled_at=NOW,
         registry=where,
@@ -74,6 +87,10 @@ def revision(o: Observed) -> Revision:
     return Revision("3", str(o.template_hash))
 
 
+def gateway(o: Observed) -> GatewaySpec:
+    return o.spec.gateway or GatewaySpec(parent_refs=(ParentRef(name="edge"),))
+
+
 def _cases() -> dict[str, Any]:
     small, everything = observed(SMALL, PLAIN_REGISTRY), observed(EVERYTHING, FULL_REGISTRY)
     return {
@@ -82,6 +99,13 @@ def _cases() -> dict[str, Any]:
         "service-one-revision": build_service(small, Traffic(revision(small).name)),
         "service-both-revisions": build_service(everything, Traffic(None)),
         "budget": build_budget(everything),
+        "backend": build_backend(everything, STABLE),
+        "route-one-revision": build_route(small, gateway(small), Split(((STABLE.revision, 100),))),
+        "route-split-and-mirror": build_route(
+            everything,
+            gateway(everything),
+            Split(((STABLE.revision, 90), (revision(everything).name, 10)), (revision(everything).name, 25)),
+        ),
     }
 
 

@@ -13,15 +13,19 @@ import kopf
 from kubernetes.aio.client import ApiClient
 
 from modelvane import registry
+from modelvane.analyst import Analyst
 from modelvane.handlers import build_handlers, build_kopf_settings
-from modelvane.http import start_http
+from modelvane.http import listen, start_http
 from modelvane.kube import Kube, connect
 from modelvane.leader import LostLeadershipError, lead
 from modelvane.poller import Poller
 from modelvane.queue import Queue
 from modelvane.reconcile import Reconciler
+from modelvane.registrar import Registrar
+from modelvane.registries import RegistryReconciler
 from modelvane.settings import Settings, SettingsError, read_settings
 from modelvane.state import Key
+from modelvane.webhook import Receiver, build_app, strangers
 
 logger = logging.getLogger("modelvane")
 
@@ -56,12 +60,17 @@ def configure_logging(level: str, log_format: str) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-async def act(settings: Settings, client: ApiClient, take_signals: Callable[[], None]) -> None:
+async def act(
+    settings: Settings, client: ApiClient, receiver: Receiver | None, take_signals: Callable[[], None]
+) -> None:
     """Watch, poll and reconcile until something ends."""
     kube = Kube(client)
     queue = Queue[Key]()
     poller = Poller(kube, queue.add)
-    reconciler = Reconciler(kube, poller, settings.serving_image, settings.pod_name)
+    registrar = Registrar(kube, queue.add, poller.kick, settings.webhook_url)
+    registries = RegistryReconciler(kube, poller, registrar, settings.pod_name)
+    analyst = Analyst(queue.add)
+    reconciler = Reconciler(kube, poller, analyst, registries, settings.serving_image, settings.pod_name)
     started = asyncio.Event()
     watching = kopf.operator(
         ready_flag=started,
@@ -75,6 +84,8 @@ async def act(settings: Settings, client: ApiClient, take_signals: Callable[[], 
         asyncio.create_task(queue.work(reconciler.run, settings.workers), name="queue"),
         asyncio.create_task(watching, name="kopf"),
     }
+    if receiver is not None:
+        receiver.lead(registrar)
     try:
         await asyncio.wait({*tasks, asyncio.create_task(started.wait())}, return_when=asyncio.FIRST_COMPLETED)
         # kopf has put its own handlers in place by now, and takes 5 s to end when a signal comes.
@@ -84,6 +95,8 @@ async def act(settings: Settings, client: ApiClient, take_signals: Callable[[], 
             task.result()
     finally:
         poller.stop()
+        registrar.stop()
+        await analyst.close()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=0.5)
@@ -94,13 +107,14 @@ async def run(settings: Settings) -> int:
     client = await connect()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    receiver = Receiver() if settings.webhook_port is not None else None
 
     def take_signals() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
 
     async def work() -> None:
-        await act(settings, client, take_signals)
+        await act(settings, client, receiver, take_signals)
 
     take_signals()
 
@@ -110,6 +124,8 @@ async def run(settings: Settings) -> int:
         job = work()
     working = asyncio.create_task(job, name="work")
     await start_http(settings.http_port, lambda: not working.done(), lambda: not stopping.is_set())
+    if receiver is not None and settings.webhook_port is not None:
+        await listen(build_app(receiver), settings.webhook_port, strangers)
     stop = asyncio.create_task(stopping.wait(), name="signals")
     await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not working.done():

@@ -137,6 +137,7 @@ def _situation(o: Observed, memory: Memory, revision: Revision, skip: bool, now:
         first=memory.stable is None,
         warm=_name(memory.warm) == revision.name,
         exact=o.spec.gateway is not None,
+        mirror_problem=o.mirror_problem,
         skip=skip,
         deadline=o.spec.progress_deadline,
         registry_reachable=not isinstance(o.resolution, Unreachable),
@@ -167,6 +168,9 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
     events = []
     if workload and workload.ready and not before.ready_replicas:
         events.append(Event("CandidateReady", f"{name} is verified: its first pod is ready"))
+    if o.mirror_problem and before.step is None and step.step:
+        text = f"{name} gets no copies of requests before its traffic: {o.mirror_problem}"
+        events.append(Event("MirrorSkipped", text, "Warning"))
     if step.mirror_percent and not before.mirror_percent:
         events.append(Event("Mirroring", f"{ledger.serving(memory)}, {name} gets copies of requests"))
     if bool(shifted.weight) != bool(before.weight) or (before.step != step.step and before.weight != shifted.weight):

@@ -32,9 +32,10 @@ class Kind:
     plural: str
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
-        """Return the path of a collection, an object or one of its sub-resources."""
+        """Return the path of a collection, an object or one of its sub-resources; no namespace is the whole cluster."""
         root = "api" if "/" not in self.api_version else "apis"
-        parts = (root, self.api_version, "namespaces", namespace, self.plural, name, subresource)
+        scope = ("namespaces", namespace) if namespace else ()
+        parts = (root, self.api_version, *scope, self.plural, name, subresource)
         return "/" + "/".join(filter(None, parts))
 
 
@@ -47,10 +48,17 @@ BUDGET = Kind("policy/v1", "poddisruptionbudgets")
 SECRET = Kind("v1", "secrets")
 CONFIG_MAP = Kind("v1", "configmaps")
 EVENT = Kind("v1", "events")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "httproutes")
+GATEWAY = Kind("gateway.networking.k8s.io/v1", "gateways")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "gatewayclasses")
 
 
 class RefusedError(Exception):
     """The API server will not take an object, and said why. Trying again as it is will not help."""
+
+
+class NotFoundError(TryAgainError):
+    """What was to be written does not exist, or its kind does not: it may a moment later."""
 
 
 async def connect() -> ApiClient:
@@ -82,6 +90,14 @@ class Kube:
         """Make an object be as wanted, whether it exists or not."""
         metadata = wanted["metadata"]
         await self._apply(kind.path(metadata["namespace"], metadata["name"]), wanted)
+
+    async def apply_if_served(self, kind: Kind, wanted: Object) -> bool:
+        """Make an object be as wanted, and say whether the cluster knows objects of this kind at all."""
+        try:
+            await self.apply(kind, wanted)
+        except NotFoundError:
+            return False
+        return True
 
     async def apply_status(self, kind: Kind, resource: Object) -> None:
         """Write the status of a resource, unless it has changed since the version given in its metadata."""
@@ -136,7 +152,9 @@ class Kube:
 def _explain(error: ApiException, call: str) -> TryAgainError | RefusedError:
     status = error.status or 0
     message = _message(error.body) or str(error.reason)
-    if status in (401, 404, 408, 409, 410, 429) or status >= 500:
+    if status == 404:
+        return NotFoundError(f"{call}: 404 {message}")
+    if status in (401, 408, 409, 410, 429) or status >= 500:
         return TryAgainError(f"{call}: {status} {message}")
     return RefusedError(f"{status}: {message}")
 

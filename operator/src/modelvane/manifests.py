@@ -4,7 +4,7 @@ A revision's Deployment is built once, when the revision is made, and never agai
 build it differently without touching what serves. The Service and the disruption budget follow every reconcile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from modelvane.names import (
@@ -18,33 +18,11 @@ from modelvane.names import (
     service_selector,
     short_hash,
 )
-from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
-from modelvane.state import Observed, Revision, Traffic
+from modelvane.pod_template import build_pod_template, model_uri
+from modelvane.spec import GatewaySpec
+from modelvane.state import Observed, Revision, Split, Traffic, Workload
 
 Manifest = dict[str, Any]
-
-PORT = 8080
-MODEL_DIR = "/model"
-CA_DIR = "/etc/modelvane/ca"
-USER = 65532
-DRAIN_SECONDS = 5
-GRACE_SECONDS = 30
-
-# What identifies an item of these lists, as in Kubernetes' own strategic merge. Other lists are replaced whole.
-_MERGE_KEYS = {
-    "containers": "name",
-    "initContainers": "name",
-    "volumes": "name",
-    "env": "name",
-    "imagePullSecrets": "name",
-    "volumeMounts": "mountPath",
-    "ports": "containerPort",
-}
-_RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
 
 
 def build_deployment(o: Observed, revision: Revision, replicas: int, default_image: str) -> Manifest:
@@ -53,20 +31,12 @@ def build_deployment(o: Observed, revision: Revision, replicas: int, default_ima
         raise ValueError("a revision cannot be described without its ModelRegistry")
     image = o.spec.runtime.image or default_image
     labels = revision_labels(o.name, revision.version, revision.name)
-    annotations = {ANNOTATION_MODEL_URI: f"models:/{o.spec.model.name}/{revision.version}"}
-    pod: Manifest = {
-        "metadata": {"labels": labels, "annotations": annotations},
-        "spec": _pod_spec(o.spec, o.registry, revision, image, service_selector(o.name, revision.name)),
-    }
-    merged = merge(pod, {"metadata": o.spec.template.metadata, "spec": o.spec.template.spec})
-    # The labels choose the pods: a template that repeats one with another value would cut the revision loose.
-    merged["metadata"]["labels"] = {**merged["metadata"]["labels"], **labels}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             **_metadata(o, deployment_name(o.name, revision.name), labels),
-            "annotations": {**annotations, ANNOTATION_IMAGE: image},
+            "annotations": {ANNOTATION_MODEL_URI: model_uri(o, revision), ANNOTATION_IMAGE: image},
         },
         "spec": {
             "replicas": replicas,
@@ -74,7 +44,7 @@ def build_deployment(o: Observed, revision: Revision, replicas: int, default_ima
             "progressDeadlineSeconds": max(1, round(o.spec.progress_deadline.total_seconds())),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": service_selector(o.name, revision.name)},
-            "template": merged,
+            "template": build_pod_template(o, o.registry, revision, image),
         },
     }
 
@@ -99,6 +69,62 @@ def build_service(o: Observed, traffic: Traffic) -> Manifest:
     )
 
 
+def build_backend(o: Observed, workload: Workload) -> Manifest:
+    """Build the Service of one revision, which a gateway sends requests to. It goes with the revision's Deployment."""
+    labels = revision_labels(o.name, workload.version, workload.revision)
+    manifest: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {**_metadata(o, workload.name, labels), "annotations": {}},
+        "spec": {
+            "type": "ClusterIP",
+            "selector": service_selector(o.name, workload.revision),
+            "ports": [{"name": "http", "port": o.spec.service.port, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name, "uid": workload.uid}
+    manifest["metadata"]["ownerReferences"] = [{**owner, "controller": True, "blockOwnerDeletion": False}]
+    return _sealed(manifest)
+
+
+def build_route(o: Observed, gateway: GatewaySpec, split: Split) -> Manifest:
+    """Build the HTTPRoute. Its weights are the traffic."""
+    port = o.spec.service.port
+    rule: Manifest = {
+        "matches": [{"path": {"type": "PathPrefix", "value": gateway.path}}],
+        "backendRefs": [
+            {"name": deployment_name(o.name, revision), "port": port, "weight": weight}
+            for revision, weight in split.weights
+        ],
+    }
+    filters: list[Manifest] = []
+    if gateway.path != "/":
+        rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+        filters.append({"type": "URLRewrite", "urlRewrite": rewrite})
+    if split.mirror is not None:
+        revision, percent = split.mirror
+        backend = {"name": deployment_name(o.name, revision), "port": port}
+        filters.append({"type": "RequestMirror", "requestMirror": {"backendRef": backend, "percent": percent}})
+    if filters:
+        rule["filters"] = filters
+    spec: Manifest = {
+        "parentRefs": [
+            parent.model_dump(mode="json", by_alias=True, exclude_none=True) for parent in gateway.parent_refs
+        ],
+        "rules": [rule],
+    }
+    if gateway.hostnames:
+        spec["hostnames"] = list(gateway.hostnames)
+    return _sealed(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {**_metadata(o, o.name, model_labels(o.name)), "annotations": {}},
+            "spec": spec,
+        }
+    )
+
+
 def build_budget(o: Observed) -> Manifest | None:
     """Build the disruption budget over all revisions. One pod alone gets none: it would block every drain."""
     if o.spec.replicas < 2:
@@ -115,28 +141,6 @@ def build_budget(o: Observed) -> Manifest | None:
             },
         }
     )
-
-
-def merge(base: Mapping[str, Any], patch: Mapping[str, Any]) -> Manifest:
-    """Merge a partial object over a whole one the way `kubectl patch` does; null removes a field."""
-    merged = dict(base)
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        elif key in _MERGE_KEYS and isinstance(value, Sequence) and isinstance(merged.get(key), Sequence):
-            merged[key] = _merge_list(merged[key], value, _MERGE_KEYS[key])
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merge_list(base: Sequence[Any], patch: Sequence[Any], key: str) -> list[Any]:
-    items = {item.get(key): item for item in base}
-    for item in patch:
-        items[item.get(key)] = merge(items.get(item.get(key), {}), item)
-    return list(items.values())
 
 
 def differs(wanted: object, live: object) -> bool:
@@ -166,116 +170,3 @@ def _metadata(o: Observed, name: str, labels: Mapping[str, str]) -> Manifest:
         "labels": dict(labels),
         "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
     }
-
-
-def _pod_spec(
-    spec: ModelDeploymentSpec, registry: ModelRegistrySpec, revision: Revision, image: str, selector: Mapping[str, str]
-) -> Manifest:
-    volumes: list[Manifest] = [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
-    if registry.ca_bundle_ref is not None:
-        reference = registry.ca_bundle_ref
-        kind, field = ("secret", "secretName") if reference.kind == "Secret" else ("configMap", "name")
-        volumes.append({"name": "registry-ca", kind: {field: reference.name}})
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": dict(selector)},
-            }
-        ],
-        "initContainers": [_fetch_container(spec, registry, revision, image)],
-        "containers": [_serve_container(spec, revision, image)],
-        "volumes": volumes,
-    }
-
-
-def _fetch_container(
-    spec: ModelDeploymentSpec, registry: ModelRegistrySpec, revision: Revision, image: str
-) -> Manifest:
-    """Build the only container that knows the registry: it has the credentials and no model code runs in it."""
-    env = {
-        "MODELVANE_MODEL_NAME": spec.model.name,
-        "MODELVANE_MODEL_VERSION": revision.version,
-        "MODELVANE_MODEL_DIR": MODEL_DIR,
-        "MLFLOW_TRACKING_URI": registry.uri,
-        "MLFLOW_REGISTRY_URI": registry.uri,
-    }
-    mounts: list[Manifest] = [{"name": "model", "mountPath": MODEL_DIR}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - inside the pod
-    if registry.workspace is not None:
-        env["MLFLOW_WORKSPACE"] = registry.workspace
-    if registry.ca_bundle_ref is not None:
-        path = f"{CA_DIR}/{registry.ca_bundle_ref.key}"
-        env.update(dict.fromkeys(("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "SSL_CERT_FILE"), path))
-        mounts.append({"name": "registry-ca", "mountPath": CA_DIR, "readOnly": True})
-    secrets = [ref for ref in (registry.credentials_secret_ref, registry.artifact_secret_ref) if ref is not None]
-    container: Manifest = {**_container("fetch", image), "env": _env(env), "volumeMounts": mounts}
-    if secrets:
-        container["envFrom"] = [{"secretRef": {"name": ref.name}} for ref in secrets]
-    return container
-
-
-def _serve_container(spec: ModelDeploymentSpec, revision: Revision, image: str) -> Manifest:
-    """Build the container that answers. It listens only after it has verified the model, so Ready means verified."""
-    env = {
-        "MODELVANE_MODEL_DIR": MODEL_DIR,
-        "MODELVANE_MODEL_NAME": spec.model.name,
-        "MODELVANE_MODEL_VERSION": revision.version,
-        "MODELVANE_REVISION": revision.name,
-        "MODELVANE_PORT": str(PORT),
-        "MODELVANE_WORKERS": str(spec.runtime.workers),
-        "MODELVANE_VERIFY_INPUT_EXAMPLE": "true" if spec.verification.input_example else "false",
-        "MODELVANE_DRAIN_SECONDS": str(DRAIN_SECONDS),
-    }
-    if spec.model.stage is not None:
-        env["MODELVANE_MODEL_STAGE"] = spec.model.stage
-    if spec.model.alias is not None:
-        env["MODELVANE_MODEL_ALIAS"] = spec.model.alias
-    deadline = max(1, round(spec.progress_deadline.total_seconds()))
-    container: Manifest = {
-        **_container("serve", image),
-        "env": [*_env(env), *map(dict, spec.runtime.env)],
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        "startupProbe": {**_probe("live"), "periodSeconds": 1, "failureThreshold": deadline},
-        "readinessProbe": {**_probe("ready"), "periodSeconds": 1, "failureThreshold": 3},
-        "livenessProbe": {**_probe("live"), "periodSeconds": 10},
-        "volumeMounts": [
-            {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
-        ],
-    }
-    if spec.runtime.env_from:
-        container["envFrom"] = [dict(source) for source in spec.runtime.env_from]
-    return container
-
-
-def _container(name: str, image: str) -> Manifest:
-    return {
-        "name": name,
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": [name],
-        "securityContext": _RESTRICTED,
-        "terminationMessagePath": "/dev/termination-log",
-        "terminationMessagePolicy": "File",
-    }
-
-
-def _probe(endpoint: str) -> Manifest:
-    # A node that is starved of CPU is slow for every pod at once: a short timeout would take them all out of traffic.
-    return {"httpGet": {"path": f"/v2/health/{endpoint}", "port": "http"}, "timeoutSeconds": 5}
-
-
-def _env(values: Mapping[str, str]) -> list[Manifest]:
-    return [{"name": name, "value": value} for name, value in values.items()]

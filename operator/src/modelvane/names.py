@@ -34,6 +34,7 @@ CONDITION_STALLED = "Stalled"
 CONDITION_REGISTRY = "RegistryReachable"
 CONDITION_RESOLVED = "ModelResolved"
 CONDITION_ROUTE = "RouteAccepted"
+CONDITION_WEBHOOK = "WebhookRegistered"
 
 
 def canonical_json(value: object) -> str:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from modelvane.kube import BUDGET, DEPLOYMENT, MODEL_REGISTRY, POD, SERVICE, Kube
+from modelvane.analyst import Analyst, Trial
+from modelvane.figures import Comparison
+from modelvane.kube import BUDGET, CONFIG_MAP, DEPLOYMENT, MODEL_REGISTRY, POD, SERVICE, Kube
 from modelvane.memory import Memory
 from modelvane.names import (
     ANNOTATION_RESTART,
@@ -16,9 +19,11 @@ from modelvane.names import (
     service_selector,
 )
 from modelvane.poller import Poller
+from modelvane.predictions import read_inputs
+from modelvane.routing import find_backends, find_mirror_problem, read_route_state
 from modelvane.snapshot import count_strays, is_controlled_by, read_workload
-from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, template_hash
-from modelvane.state import Key, Live, Observed, Resolution, Traffic, Unreachable
+from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, Predictions, template_hash
+from modelvane.state import Key, Live, Observed, Resolution, Traffic, Unreachable, Workload
 
 Object = dict[str, Any]
 
@@ -31,18 +36,23 @@ def read_memory(resource: Mapping[str, Any]) -> Memory:
         return Memory()
 
 
-async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: ModelDeploymentSpec) -> Observed:
+async def observe(
+    kube: Kube, poller: Poller, analyst: Analyst, key: Key, resource: Object, spec: ModelDeploymentSpec
+) -> Observed:
     """Take the snapshot that one decision is made from."""
     where = Key("ModelRegistry", key.namespace, spec.registry_ref.name)
     selector = label_selector(service_selector(key.name, None))
     # The pods are read after the Deployments, so a Deployment is never missing pods that it had when it was read.
-    raw_registry, deployments, service, budget = await asyncio.gather(
+    raw_registry, deployments, services, budget = await asyncio.gather(
         kube.get(MODEL_REGISTRY, key.namespace, where.name),
         kube.list(DEPLOYMENT, key.namespace, selector),
-        kube.get(SERVICE, key.namespace, key.name),
+        kube.list(SERVICE, key.namespace, selector),
         kube.get(BUDGET, key.namespace, key.name),
     )
     pods = await kube.list(POD, key.namespace, selector) if deployments else []
+    service = next((found for found in services if found["metadata"]["name"] == key.name), None)
+    if service is None:
+        service = await kube.get(SERVICE, key.namespace, key.name)  # It may be somebody else's.
     uid = resource["metadata"]["uid"]
     resolution, polled_at = poller.follow(key, where, spec.model)
     registry = _read_registry(raw_registry)
@@ -50,6 +60,9 @@ async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: 
         resolution = registry
     mine = [d for d in deployments if is_controlled_by(d, uid) and not d["metadata"].get("deletionTimestamp")]
     workloads = tuple(read_workload(deployment, pods) for deployment in mine)
+    backends = find_backends(services, workloads)
+    routed = dict(await read_route_state(kube, key, spec, uid, bool(backends)))
+    memory = read_memory(resource)
     annotations = resource["metadata"].get("annotations") or {}
     known = registry if isinstance(registry, ModelRegistrySpec) else None
     return Observed(
@@ -60,7 +73,7 @@ async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: 
         resource_version=resource["metadata"]["resourceVersion"],
         annotations=annotations,
         spec=spec,
-        memory=read_memory(resource),
+        memory=memory,
         resolution=_known(resolution, registry, where),
         polled_at=polled_at,
         registry=known,
@@ -69,9 +82,63 @@ async def observe(kube: Kube, poller: Poller, key: Key, resource: Object, spec: 
         strays=count_strays(pods, workloads),
         taken=frozenset(d["metadata"]["name"] for d in deployments if d not in mine),
         selected=_selected(service, uid),
-        service_taken=_taken(service, uid, key),
-        live=Live(service=service, budget=budget if budget and is_controlled_by(budget, uid) else None),
+        service_taken=_taken(service, uid, key) or routed.pop("route_taken", None),
+        live=Live(
+            service=service,
+            budget=budget if budget and is_controlled_by(budget, uid) else None,
+            route=routed.pop("route", None),
+            backends=backends,
+        ),
+        mirror_problem=await find_mirror_problem(kube, key, spec) if memory.candidate else None,
+        **routed,
+        **await _measure(kube, analyst, key, spec, memory, workloads),
     )
+
+
+async def _measure(
+    kube: Kube,
+    analyst: Analyst,
+    key: Key,
+    spec: ModelDeploymentSpec,
+    memory: Memory,
+    workloads: tuple[Workload, ...],
+) -> dict[str, Any]:
+    """Ask the pods what the rollout in progress needs to know, as fields of an `Observed`."""
+    candidate = memory.candidate
+    coming = next((w for w in workloads if candidate and w.revision == candidate.revision), None)
+    if spec.analysis is None or candidate is None or coming is None or not coming.ready:
+        analyst.forget(key)
+        return {}
+    serving = next((w for w in workloads if memory.stable and w.revision == memory.stable.revision), None)
+    seen, now = candidate.analysis, datetime.now(UTC)
+    start = candidate.step_started_at
+    if start and seen and seen.verdict != "Inconclusive":
+        start = max(start, seen.checked_at)
+    trial = Trial(key, spec.analysis, coming, serving, start or now)
+    found: dict[str, Any] = {}
+    if spec.analysis.predictions is not None and candidate.step is None:
+        inputs = await _read_inputs(kube, key, spec.analysis.predictions)
+        found["comparison"] = (
+            inputs if isinstance(inputs, Comparison) else await analyst.compare_predictions(trial, inputs)
+        )
+    if start is not None:
+        found["measurement"] = await analyst.measure(trial, now)
+    return found
+
+
+async def _read_inputs(kube: Kube, key: Key, wanted: Predictions) -> list[bytes] | Comparison | None:
+    """Read the recorded inputs, if the spec names any."""
+    if wanted.inputs_from is None:
+        return None
+    reference = wanted.inputs_from.config_map_ref
+    where = f"ConfigMap {key.namespace}/{reference.name}"
+    found = await kube.get(CONFIG_MAP, key.namespace, reference.name)
+    if found is None:
+        return Comparison(0, 0, trouble=f"{where}, which analysis.predictions names, does not exist")
+    text = (found.get("data") or {}).get(reference.key)
+    if text is None:
+        return Comparison(0, 0, trouble=f"{where} has no key {reference.key}")
+    return read_inputs(text)
 
 
 def _read_registry(raw: Object | None) -> ModelRegistrySpec | Unreachable | None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelvane import manifests, metrics
+from modelvane.analyst import Analyst
 from modelvane.decide import REFUSAL_RETRY, decide
 from modelvane.events import post_events
 from modelvane.kube import BUDGET, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Kube, RefusedError
@@ -22,11 +23,13 @@ from modelvane.observe import explain_invalid, observe, read_memory
 from modelvane.poller import Poller
 from modelvane.queue import TryAgainError
 from modelvane.registries import RESYNC, RegistryReconciler
+from modelvane.routing import apply_routing
 from modelvane.spec import ModelDeploymentSpec
 from modelvane.state import Hold, Key, Observed, Plan
 from modelvane.status import build_invalid_status, build_status, with_status
 
 REASON_SERVICE_REFUSED = "ServiceRefused"
+REASON_ROUTE_REFUSED = "RouteRefused"
 REASON_DEPLOYMENT_REFUSED = "DeploymentRefused"
 
 logger = logging.getLogger(__name__)
@@ -35,10 +38,19 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Runs keys."""
 
-    def __init__(self, kube: Kube, poller: Poller, serving_image: str, instance: str) -> None:
-        self._registries = RegistryReconciler(kube, poller, instance)
+    def __init__(
+        self,
+        kube: Kube,
+        poller: Poller,
+        analyst: Analyst,
+        registries: RegistryReconciler,
+        serving_image: str,
+        instance: str,
+    ) -> None:
+        self._registries = registries
         self._kube = kube
         self._poller = poller
+        self._analyst = analyst
         self._serving_image = serving_image
         self._instance = instance
 
@@ -66,6 +78,7 @@ class Reconciler:
         resource = await self._kube.get(MODEL_DEPLOYMENT, key.namespace, key.name)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
             self._poller.forget(key)
+            self._analyst.forget(key)
             return None
         now = datetime.now(UTC)
         try:
@@ -75,10 +88,10 @@ class Reconciler:
             status = build_invalid_status(memory, generation, explain_invalid(error), now)
             await self._write_status(resource, memory, status)
             return RESYNC
-        observed = await observe(self._kube, self._poller, key, resource, spec)
+        observed = await observe(self._kube, self._poller, self._analyst, key, resource, spec)
         plan = decide(observed, now)
         refusal = await self._apply(key, observed, plan)
-        if refusal is not None and refusal.reason == REASON_SERVICE_REFUSED:
+        if refusal is not None and refusal.reason in (REASON_SERVICE_REFUSED, REASON_ROUTE_REFUSED):
             # The traffic did not move, so nothing that depends on it has happened.
             plan = Plan(observed.memory)
         await self._write_status(resource, observed.memory, build_status(observed, plan, refusal, now))
@@ -101,6 +114,11 @@ class Reconciler:
         except RefusedError as error:
             logger.warning("%s: the Service is refused: %s", key, error)
             return Hold(REASON_SERVICE_REFUSED, str(error))
+        try:
+            await apply_routing(self._kube, key, o, plan)
+        except RefusedError as error:
+            logger.warning("%s: the HTTPRoute is refused: %s", key, error)
+            return Hold(REASON_ROUTE_REFUSED, str(error))
         refusal: Hold | None = None
         for revision, replicas in plan.create:
             if deployment_name(o.name, revision.name) in o.taken:

@@ -96,7 +96,7 @@ def _before_traffic(s: Situation) -> Step | None:
         if s.analysis.on_inconclusive == "Pause":
             return replace(here, paused="Inconclusive", wake_after=s.analysis.interval)
     mirror = s.strategy.mirror
-    if mirror is None or not s.exact:
+    if mirror is None or not s.exact or s.mirror_problem is not None:
         return hold(s, Step(1, 0, "a pod is verified")) if s.held else None
     need = pods_for(mirror.percent, s.wanted, exact=True)
     text = f"it gets copies of {mirror.percent}% of the requests{describe_pause(Pause(duration=mirror.duration))}"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from modelvane.names import LABEL_MODEL_VERSION, LABEL_REVISION
+from modelvane.names import ANNOTATION_MODEL_URI, LABEL_MODEL_VERSION, LABEL_REVISION
 from modelvane.rollout import REASON_FETCH_FAILED
 from modelvane.state import Failure, Pod, Workload
 
@@ -59,6 +59,7 @@ def read_workload(deployment: Object, pods: Iterable[Object]) -> Workload:
         replicas=deployment["spec"].get("replicas", 1),
         created=created,
         pods=tuple(sorted(map(read_pod, mine), key=lambda pod: pod.name)),
+        model_uri=(metadata.get("annotations") or {}).get(ANNOTATION_MODEL_URI),
         refused=_refusal(deployment),
     )
 

@@ -39,6 +39,8 @@ class Situation:
     """The candidate served before and was kept for this moment."""
     exact: bool
     """A gateway splits the traffic, so a weight is what it says and not a share of pods."""
+    mirror_problem: str | None
+    """Why the gateway cannot copy requests, if it cannot."""
     skip: bool
     """A person asks to go on without waiting for the end of the stage."""
     deadline: timedelta

@@ -115,6 +115,8 @@ class Workload:
     replicas: int
     created: datetime
     pods: tuple[Pod, ...] = ()
+    model_uri: str | None = None
+    """The model version in MLflow's words."""
     refused: str | None = None
     """Why the cluster does not let its pods be made."""
 
@@ -200,6 +202,8 @@ class Observed:
     """Every gateway that the HTTPRoute names takes it as it is."""
     route_problem: str | None = None
     """Why a gateway does not take it, in its own words."""
+    mirror_problem: str | None = None
+    """Why copies of requests cannot be had."""
     measurement: Measurement | None = None
     """What both revisions did since the last check; None when there is nothing new to judge."""
     comparison: Comparison | None = None

@@ -16,14 +16,19 @@ IN_A_NAMESPACE = {
     f"{GROUP}/modelregistries/status": {"patch"},
     f"{GROUP}/modeldeployments/finalizers": {"update"},
     "apps/deployments": {"list", "watch", "create", "patch", "delete"},
-    "/services": {"get", "list", "watch", "create", "patch"},
+    "/services": {"get", "list", "watch", "create", "patch", "delete"},
+    "gateway.networking.k8s.io/httproutes": {"get", "create", "patch", "delete"},
     "policy/poddisruptionbudgets": {"get", "list", "watch", "create", "patch", "delete"},
     "/pods": {"list", "watch"},
     "/events": {"create"},
     "/secrets": {"get"},
     "/configmaps": {"get"},
 }
-IN_THE_CLUSTER = {"apiextensions.k8s.io/customresourcedefinitions": {"list", "watch"}}
+GATEWAYS = {
+    "gateway.networking.k8s.io/gateways": {"get"},
+    "gateway.networking.k8s.io/gatewayclasses": {"get"},
+}
+IN_THE_CLUSTER = {"apiextensions.k8s.io/customresourcedefinitions": {"list", "watch"}} | GATEWAYS
 
 
 def rights(role: helm.Manifest) -> dict[str, set[str]]:
@@ -64,6 +69,12 @@ def test_namespaced_rights_are_these_and_no_others(namespaced: list[helm.Manifes
 
 def test_namespaced_operator_has_no_right_in_the_cluster(namespaced: list[helm.Manifest]) -> None:
     assert [item["kind"] for item in namespaced if item["kind"].startswith("ClusterRole")] == []
+
+
+def test_a_namespaced_operator_may_read_what_gateways_can_do_when_asked() -> None:
+    objects = rendered({"watch": {"namespaces": ["team-a"], "gateways": True}})
+    assert rights(helm.one(objects, "ClusterRole")) == GATEWAYS
+    assert helm.one(objects, "ClusterRoleBinding")["roleRef"]["name"] == "modelvane-gateways"
 
 
 @pytest.mark.parametrize("mode", ["cluster_wide", "namespaced"])

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from modelvane.manifests import build_budget, build_deployment, build_service, differs, merge
+from modelvane.manifests import build_budget, build_deployment, build_service, differs
+from modelvane.pod_template import merge
 from modelvane.names import ANNOTATION_APPLIED, ANNOTATION_IMAGE, LABEL_REVISION
 from modelvane.state import Found, Revision, Traffic
 
