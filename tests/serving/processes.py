@@ -46,10 +46,11 @@ class Server:
     scratch: Path
     process: subprocess.Popen[bytes]
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def log(self) -> str:
@@ -97,13 +98,13 @@ class Server:
 def start(model_dir: Path, **settings: str) -> Server:
     """Start without waiting."""
     scratch = Path(tempfile.mkdtemp(prefix="serve-", dir=model_dir.parent))
-    port = free_port()
+    host, port = settings.get("MODELVANE_HOST", "127.0.0.1"), int(settings.get("MODELVANE_PORT") or free_port())
     variables = {
         "MODELVANE_MODEL_DIR": str(model_dir),
         "MODELVANE_MODEL_NAME": model_dir.name,
         "MODELVANE_MODEL_VERSION": "3",
         "MODELVANE_REVISION": "v3-0a1b2c3d",
-        "MODELVANE_HOST": "127.0.0.1",
+        "MODELVANE_HOST": host,
         "MODELVANE_PORT": str(port),
         "MODELVANE_DRAIN_SECONDS": "0",
         **settings,
@@ -115,4 +116,4 @@ def start(model_dir: Path, **settings: str) -> Server:
             stdout=log,
             stderr=log,
         )
-    return Server(model_dir=model_dir, port=port, scratch=scratch, process=process)
+    return Server(model_dir=model_dir, port=port, scratch=scratch, process=process, host=host)
