@@ -109,7 +109,7 @@ class Reader:
         if not self._access.is_http:
             return None
         with _explained(self._access.uri), self._context():
-            response = http_request(_host_creds(self._access), "/version", "GET")  # type: ignore[no-untyped-call]
+            response = http_request(host_creds(self._access), "/version", "GET")  # type: ignore[no-untyped-call]
             text = str(response.text).strip()
             return text if response.status_code == 200 and re.fullmatch(r"[\w.+-]{1,40}", text) else None
 
@@ -227,7 +227,7 @@ def _closer(uri: str, look: Callable[[], Resolution]) -> Resolution:
 
 def _open(access: Access) -> Store:
     if access.is_http:
-        store: Store = RestStore(lambda: _host_creds(access))  # type: ignore[no-untyped-call]
+        store: Store = RestStore(lambda: host_creds(access))  # type: ignore[no-untyped-call]
         return store
     from mlflow.tracking.client import MlflowClient  # noqa: PLC0415 - heavy, and only hosted registries need it
 
@@ -235,7 +235,8 @@ def _open(access: Access) -> Store:
     return client
 
 
-def _host_creds(access: Access) -> MlflowHostCreds:
+def host_creds(access: Access) -> MlflowHostCreds:
+    """Return what MLflow's HTTP client needs to reach a server."""
     env = access.env
     return MlflowHostCreds(  # type: ignore[no-untyped-call]
         host=access.uri,
