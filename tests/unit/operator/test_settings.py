@@ -22,6 +22,11 @@ def test_namespaces_are_a_list() -> None:
         ({"MODELVANE_SERVING_IMAGE": "x"}, "POD_NAMESPACE is missing"),
         ({**GOOD, "MODELVANE_LEADER_ELECTION": "yes"}, "MODELVANE_LEADER_ELECTION is 'yes': use one of true, false"),
         ({**GOOD, "MODELVANE_WORKERS": "0"}, "MODELVANE_WORKERS is '0': use a whole number of at least 1"),
+        ({**GOOD, "MODELVANE_WEBHOOK_PORT": "8090"}, "MODELVANE_WEBHOOK_URL is None: use an http or https address"),
+        (
+            {**GOOD, "MODELVANE_WEBHOOK_URL": "hooks"},
+            "MODELVANE_WEBHOOK_URL is 'hooks': use an http or https address",
+        ),
         ({**GOOD, "MODELVANE_LOG_LEVEL": "loud"}, "MODELVANE_LOG_LEVEL is 'loud': use one of debug"),
     ],
 )
