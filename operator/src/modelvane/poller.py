@@ -1,7 +1,8 @@
 """One task for each ModelRegistry: one search a tick answers all its ModelDeployments and wakes those that moved.
 
-Each registry has a thread of its own, because MLflow's client is synchronous: a registry that hangs holds up nothing
-but itself. The cache here is all that `observe` ever asks.
+What happened to versions is written back by the same task, after a reading that went well. Each registry has a thread
+of its own, because MLflow's client is synchronous: a registry that hangs holds up nothing but itself. The cache here is
+all that `observe` ever asks.
 """
 
 import asyncio
@@ -15,16 +16,20 @@ from datetime import UTC, datetime, timedelta
 from modelvane import metrics
 from modelvane.access import read_access
 from modelvane.kube import Kube
+from modelvane.outbox import Outbox, Receipt
 from modelvane.queue import backoff
 from modelvane.registry import Access, Reader
 from modelvane.spec import ModelPointer, ModelRegistrySpec
 from modelvane.state import Key, Resolution, Unreachable, Unread
 from modelvane.trouble import UnreachableError
+from modelvane.writeback import Note
 
 LONGEST_BACKOFF = timedelta(seconds=30)
 READ_TIMEOUT = 30
 CREDENTIALS_FOR = timedelta(minutes=1)
 """How long credentials are used before the Secret is read again; after a failure it is read at once."""
+LOOK_FOR_CREDENTIALS = timedelta(seconds=2)
+"""How often to look, while a registry fails, whether someone has mended the Secret: that ends the wait."""
 FAILURES_BEFORE_NEWS = 2
 """One lost answer is no news: it would be written into the status of every ModelDeployment, and out again."""
 
@@ -50,6 +55,7 @@ class _Registry:
     followers: dict[Key, ModelPointer] = field(default_factory=dict)
     known: dict[ModelPointer, Resolution] = field(default_factory=dict)
     kicked: asyncio.Event = field(default_factory=asyncio.Event)
+    outbox: Outbox = field(default_factory=Outbox)
     task: asyncio.Task[None] | None = None
 
     def resolution(self, pointer: ModelPointer) -> Resolution:
@@ -102,8 +108,23 @@ class Poller:
     def forget(self, who: Key) -> None:
         """Stop following for a ModelDeployment that is gone."""
         where, _ = self._followed.pop(who, (None, None))
-        if where in self._registries and self._registries[where].followers.pop(who, None) is not None:
-            self._wake(where)
+        if where in self._registries:
+            self._registries[where].outbox.take_back(who)
+            if self._registries[where].followers.pop(who, None) is not None:
+                self._wake(where)
+
+    def write_back(self, who: Key, where: Key, note: Note | None) -> Receipt:
+        """Have a note written when the registry can take it, and say what became of it. The writer is woken then."""
+        known = self._registries.get(where)
+        if known is None:
+            return Receipt()
+        if note is None:
+            known.outbox.take_back(who)
+            return Receipt()
+        receipt = known.outbox.put(who, note)
+        if receipt is None and known.health.failure is None:
+            known.kicked.set()
+        return receipt or Receipt()
 
     def kick(self, key: Key) -> None:
         """Read a registry at once: it has said itself that something moved, so it is also worth asking again."""
@@ -123,30 +144,34 @@ class Poller:
 
     async def _poll(self, r: _Registry) -> None:
         name = f"{r.key.namespace}/{r.key.name}"
-        failures, reader, read_at = 0, None, datetime.min.replace(tzinfo=UTC)
+        failures, access, reader, read_at = 0, None, None, datetime.min.replace(tzinfo=UTC)
         with _thread(name) as thread:
             while True:
+                r.kicked.clear()
                 try:
                     if reader is None or datetime.now(UTC) - read_at > CREDENTIALS_FOR:
-                        reader, read_at = self._reader(await read_access(self._kube, r.key, r.spec)), datetime.now(UTC)
+                        access, reader = None, None
+                        access, read_at = await read_access(self._kube, r.key, r.spec), datetime.now(UTC)
+                        reader = self._reader(access)
                     await self._tick(r, reader, thread)
-                except UnreachableError as error:
+                except Exception as error:
                     failures, reader = failures + 1, None
                     metrics.REGISTRY_POLLS.labels(name, "failure").inc()
                     if failures >= FAILURES_BEFORE_NEWS or r.health.polled_at is None:
-                        self._tell(r, Health(error.why, r.health.polled_at, r.health.server_version), r.known)
+                        self._tell(r, Health(_why(r, error), r.health.polled_at, r.health.server_version), r.known)
                     longest = max(LONGEST_BACKOFF, r.spec.poll_interval)
                     delay = backoff(failures, r.spec.poll_interval, longest, random.random())  # noqa: S311 - no secret
-                    await _wait(r.kicked, delay)
+                    await self._wait_for_a_cure(r, access, delay)
                 else:
                     failures = 0
                     metrics.REGISTRY_POLLS.labels(name, "success").inc()
                     metrics.REGISTRY_LAST_SUCCESS.labels(name).set_to_current_time()
-                    await _wait(r.kicked, r.spec.poll_interval)
+                    await self._deliver(r, reader, thread)
+                    due = r.outbox.next_due(datetime.now(UTC))
+                    await _wait(r.kicked, r.spec.poll_interval if due is None else min(due, r.spec.poll_interval))
 
     async def _tick(self, r: _Registry, reader: Reader, thread: ThreadPoolExecutor) -> None:
         """Read once and tell the news."""
-        r.kicked.clear()
         loop = asyncio.get_running_loop()
         wanted = set(r.followers.values())
         try:
@@ -172,6 +197,43 @@ class Poller:
             if before[who] != r.resolution(pointer):
                 self._wake(who)
 
+    async def _deliver(self, r: _Registry, reader: Reader, thread: ThreadPoolExecutor) -> None:
+        """Write what waits to be written, for no longer than a poll may wait."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + r.spec.poll_interval.total_seconds()
+        while loop.time() < end and (found := r.outbox.due(datetime.now(UTC))):
+            who, note = found
+            try:
+                async with asyncio.timeout(READ_TIMEOUT):
+                    await loop.run_in_executor(thread, _write, reader, note)
+                is_news = r.outbox.wrote(who, note)
+            except (UnreachableError, TimeoutError) as error:
+                logger.info(
+                    "%s: %s cannot be told yet what happened: %s", who, r.spec.uri, error or "no answer in time"
+                )
+                is_refused = isinstance(error, UnreachableError) and error.why.reason == "Unauthorized"
+                is_news = r.outbox.failed(who, note, datetime.now(UTC), _refusal(r, note) if is_refused else None)
+                if not is_refused:
+                    end = loop.time()  # Whatever it is, reading will tell.
+            if is_news:
+                self._wake(who)
+
+    async def _wait_for_a_cure(self, r: _Registry, tried: Access | None, delay: timedelta) -> None:
+        """Wait before a registry is tried again. Credentials that have changed since are worth a try at once."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + delay.total_seconds()
+        has_any = r.spec.credentials_secret_ref is not None or r.spec.ca_bundle_ref is not None
+        while (left := timedelta(seconds=end - loop.time())) > timedelta(0) and not r.kicked.is_set():
+            await _wait(r.kicked, min(left, LOOK_FOR_CREDENTIALS) if has_any else left)
+            if has_any and await self._read_or_none(r) not in (tried, None):
+                return
+
+    async def _read_or_none(self, r: _Registry) -> Access | None:
+        try:
+            return await read_access(self._kube, r.key, r.spec)
+        except UnreachableError:
+            return None
+
 
 class _thread:  # noqa: N801 - used like a function
     """A thread for one registry. Leaving does not wait for it: it may be waiting for a server that never answers."""
@@ -184,6 +246,28 @@ class _thread:  # noqa: N801 - used like a function
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _write(reader: Reader, note: Note) -> None:
+    for tag in note.tags:
+        if not reader.set_tag(tag.model, tag.version, tag.key, tag.value):
+            logger.info("version %s of model %s is gone: nothing is written about it", tag.version, tag.model)
+
+
+def _why(r: _Registry, error: Exception) -> Unreachable:
+    """Say what is wrong. A poller that ended would look like a registry in which nothing ever moves."""
+    if isinstance(error, UnreachableError):
+        return error.why
+    logger.error("%s: unexpected error", r.key, exc_info=error)
+    return Unreachable("InternalError", f"{r.spec.uri} is not read, because of an error that the operator's log shows")
+
+
+def _refusal(r: _Registry, note: Note) -> str:
+    models = ", ".join(sorted({tag.model for tag in note.tags}))
+    return (
+        f"{r.spec.uri} lets the operator's user read and not write, so the tags on model {models} are missing: "
+        "grant it EDIT there, or set spec.writeBack to None"
+    )
 
 
 async def _wait(kicked: asyncio.Event, interval: timedelta) -> None:

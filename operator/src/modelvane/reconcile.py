@@ -7,6 +7,7 @@ what was seen ready, then new things, then the status that remembers both, and o
 import logging
 import random
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,8 +26,9 @@ from modelvane.queue import TryAgainError
 from modelvane.registries import RESYNC, RegistryReconciler
 from modelvane.routing import apply_routing
 from modelvane.spec import ModelDeploymentSpec
-from modelvane.state import Hold, Key, Observed, Plan
+from modelvane.state import Event, Hold, Key, Observed, Plan
 from modelvane.status import build_invalid_status, build_status, with_status
+from modelvane.writeback import build_note
 
 REASON_SERVICE_REFUSED = "ServiceRefused"
 REASON_ROUTE_REFUSED = "RouteRefused"
@@ -89,7 +91,7 @@ class Reconciler:
             await self._write_status(resource, memory, status)
             return RESYNC
         observed = await observe(self._kube, self._poller, self._analyst, key, resource, spec)
-        plan = decide(observed, now)
+        plan = self._write_back(key, observed, decide(observed, now))
         refusal = await self._apply(key, observed, plan)
         if refusal is not None and refusal.reason in (REASON_SERVICE_REFUSED, REASON_ROUTE_REFUSED):
             # The traffic did not move, so nothing that depends on it has happened.
@@ -101,6 +103,17 @@ class Reconciler:
             await self._kube.delete(DEPLOYMENT, key.namespace, workload.name, workload.uid, workload.resource_version)
         waits = [wait for wait in (plan.wake_after, REFUSAL_RETRY if refusal else None) if wait is not None]
         return min([*waits, RESYNC * random.uniform(0.8, 1.2)])  # noqa: S311 - not a secret
+
+    def _write_back(self, key: Key, o: Observed, plan: Plan) -> Plan:
+        """Hand what has happened to the registry's own thread, and remember what is written. Nothing waits for it."""
+        note = build_note(o.namespace, o.name, o.spec, o.memory)
+        where = Key("ModelRegistry", key.namespace, o.spec.registry_ref.name)
+        receipt = self._poller.write_back(key, where, note)
+        if note is not None and receipt.written:
+            plan = replace(plan, memory=plan.memory.model_copy(update={"written_back": note.until}))
+        if receipt.refusal is not None:
+            plan = replace(plan, events=(*plan.events, Event("WriteBackRefused", receipt.refusal, "Warning")))
+        return plan
 
     async def _apply(self, key: Key, o: Observed, plan: Plan) -> Hold | None:
         """Write the children. What the API server refuses stops nothing that is healthy; it is reported.

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import RestException
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request
@@ -53,7 +54,7 @@ class Model(Protocol):
 
 
 class Store(Protocol):
-    """The three questions asked; MLflow's REST store and its client both answer them, in types of MLflow's own."""
+    """All that is asked of a registry: MLflow's REST store and its client both answer it, in types of MLflow's own."""
 
     def search_registered_models(
         self, filter_string: str | None = None, max_results: int = PAGE, *, page_token: str | None = None
@@ -65,6 +66,9 @@ class Store(Protocol):
 
     def get_model_version(self, name: str, version: str) -> Any:
         """Read one version."""
+
+    def set_model_version_tag(self, name: str, version: str, *tag: Any) -> Any:
+        """Set a tag on a version: the store takes one object, the client a key and a value."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,18 @@ class Reader:
             names = {pointer.name for pointer in wanted if pointer.version is None}
             listed = _list(self._store, names)
             return {pointer: self._resolve(pointer, listed, known.get(pointer)) for pointer in wanted}
+
+    def set_tag(self, model: str, version: str, key: str, value: str) -> bool:
+        """Set a tag on a version, and say whether there still is such a version."""
+        tag = (ModelVersionTag(key, value),) if self._access.is_http else (key, value)  # type: ignore[no-untyped-call]
+        with _explained(self._access.uri), self._context():
+            try:
+                self._store.set_model_version_tag(model, version, *tag)
+            except RestException as error:
+                if _says_missing(error):
+                    return False
+                raise
+        return True
 
     def server_version(self) -> str | None:
         """Ask an MLflow server for its version; a hosted registry has none."""

@@ -1,15 +1,20 @@
 """One reading a tick wakes exactly those whose pointer moved, and trouble is news only when it lasts."""
 
 import asyncio
+import base64
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from modelvane.kube import Kube
+import pytest
+from modelvane import poller
+from modelvane.kube import Kind, Kube
+from modelvane.outbox import Receipt
 from modelvane.poller import Poller
 from modelvane.registry import Access, Reader
-from modelvane.spec import ModelPointer, ModelRegistrySpec
+from modelvane.spec import ModelPointer, ModelRegistrySpec, ObjectRef
 from modelvane.state import Found, Key, Resolution, Unreachable, Unread
 from modelvane.trouble import UnreachableError
+from modelvane.writeback import Note, Tag
 
 DEFAULT = Key("ModelRegistry", "ns", "default")
 IRIS, WINE = Key("ModelDeployment", "ns", "iris"), Key("ModelDeployment", "ns", "wine")
@@ -23,7 +28,10 @@ class Script(Reader):
     def __init__(self) -> None:
         self.versions = {TO_IRIS: "1", TO_WINE: "1"}
         self.failures_left = 0
+        self.failure: Exception = UnreachableError("Timeout", "no answer")
         self.readings = 0
+        self.tags: list[str] = []
+        self.tag_failure: Exception | None = None
 
     def read(
         self, wanted: Collection[ModelPointer], known: Mapping[ModelPointer, Resolution]
@@ -31,11 +39,31 @@ class Script(Reader):
         self.readings += 1
         if self.failures_left:
             self.failures_left -= 1
-            raise UnreachableError("Timeout", "no answer")
+            raise self.failure
         return {pointer: Found(self.versions[pointer]) for pointer in wanted}
 
     def server_version(self) -> str:
         return "3.17.2"
+
+    def set_tag(self, model: str, version: str, key: str, value: str) -> bool:
+        if self.tag_failure:
+            raise self.tag_failure
+        self.tags.append(f"{model} {version} {key} {value}")
+        return True
+
+
+class Secrets(Kube):
+    """A cluster that has nothing but Secrets, and counts how often it is asked for one."""
+
+    def __init__(self) -> None:
+        self.held: str | None = None
+        self.asked = 0
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, object] | None:
+        self.asked += 1
+        if self.held is None:
+            return None
+        return {"data": {"MLFLOW_TRACKING_PASSWORD": base64.b64encode(self.held.encode()).decode()}}
 
 
 class Office:
@@ -44,10 +72,12 @@ class Office:
     def __init__(self) -> None:
         self.script = Script()
         self.woken: list[Key] = []
-        no_cluster: Kube = object.__new__(Kube)  # nothing in SPEC is read from the cluster
-        self.poller = Poller(no_cluster, self.woken.append, reader=self._read)
+        self.secrets = Secrets()
+        self.passwords: list[str | None] = []
+        self.poller = Poller(self.secrets, self.woken.append, reader=self._read)
 
-    def _read(self, _: Access) -> Reader:
+    def _read(self, access: Access) -> Reader:
+        self.passwords.append(access.env.get("MLFLOW_TRACKING_PASSWORD"))
         return self.script
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -169,5 +199,112 @@ def test_a_kick_ends_the_wait_for_a_registry_that_was_down() -> None:
         assert office.script.readings == before
         office.poller.kick(DEFAULT)
         await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
+
+    play(scene)
+
+
+def test_an_error_that_nobody_thought_of_is_told_and_does_not_end_the_polling() -> None:
+    async def scene(office: Office) -> None:
+        office.script.failure = RuntimeError("a bug")
+        office.script.failures_left = 3
+        await office.readings(3)
+        resolution = office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0]
+        assert isinstance(resolution, Unreachable)
+        assert resolution.reason == "InternalError"
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
+
+    play(scene)
+
+
+CLOSED = SLOW.model_copy(update={"credentials_secret_ref": ObjectRef(name="mlflow")})
+
+
+def test_credentials_that_were_changed_are_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "LOOK_FOR_CREDENTIALS", timedelta(milliseconds=2))
+
+    async def scene(office: Office) -> None:
+        office.secrets.held = "old"
+        office.script.failure = UnreachableError("Unauthorized", "answers 401")
+        office.script.failures_left = 1
+        office.poller.set_registry(DEFAULT, CLOSED)
+        await office.until(lambda: isinstance(office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0], Unreachable))
+        looked, read = office.secrets.asked, office.script.readings
+        await office.until(lambda: office.secrets.asked > looked + 5)
+        assert office.script.readings == read, "the registry is left alone while the Secret is the same"
+        office.secrets.held = "new"
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
+        assert office.passwords[-2:] == ["old", "new"]
+
+    play(scene)
+
+
+def test_a_missing_secret_is_looked_for_in_peace_and_found_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "LOOK_FOR_CREDENTIALS", timedelta(milliseconds=20))
+
+    async def scene(office: Office) -> None:
+        office.poller.set_registry(DEFAULT, CLOSED)
+        office.poller.follow(IRIS, DEFAULT, TO_IRIS)
+        await office.until(lambda: isinstance(office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0], Unreachable))
+        turns = 0
+        before = office.secrets.asked
+        while office.secrets.asked < before + 2:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > 5, "other things were done between two looks"
+        office.secrets.held = "new"
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
+
+    play(scene)
+
+
+def note(minutes_ago: int) -> Note:
+    return Note(
+        (Tag("iris", "1", "modelvane.ns.iris", "Promoted"),), datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    )
+
+
+def test_a_note_is_written_and_its_writer_woken_once() -> None:
+    async def scene(office: Office) -> None:
+        told = note(1)
+        assert office.poller.write_back(IRIS, DEFAULT, told) == Receipt()
+        await office.until(lambda: office.woken == [IRIS])
+        assert office.poller.write_back(IRIS, DEFAULT, told) == Receipt(written=True)
+        await office.readings(3)
+        assert office.script.tags == ["iris 1 modelvane.ns.iris Promoted"]
+        assert office.woken == [IRIS]
+
+    play(scene)
+
+
+def test_a_registry_that_is_down_is_written_to_when_it_is_back() -> None:
+    async def scene(office: Office) -> None:
+        office.script.failures_left = 3
+        await office.readings(2)
+        office.poller.write_back(IRIS, DEFAULT, note(1))
+        assert office.script.tags == []
+        await office.until(lambda: office.script.tags != [])
+
+    play(scene)
+
+
+def test_a_tag_that_is_refused_is_told_once_and_disturbs_no_reading() -> None:
+    async def scene(office: Office) -> None:
+        told = note(1)
+        office.script.tag_failure = UnreachableError("Unauthorized", "answers 403")
+        office.poller.write_back(IRIS, DEFAULT, told)
+        await office.until(lambda: office.woken == [IRIS])
+        refusal = office.poller.write_back(IRIS, DEFAULT, told).refusal
+        assert refusal is not None
+        assert "grant it EDIT" in refusal
+        assert office.poller.write_back(IRIS, DEFAULT, told) == Receipt()
+        office.script.versions[TO_IRIS] = "2"
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("2"))
+
+    play(scene)
+
+
+def test_a_note_for_a_registry_that_does_not_exist_waits() -> None:
+    async def scene(office: Office) -> None:
+        assert office.poller.write_back(IRIS, Key("ModelRegistry", "ns", "no-such-registry"), note(1)) == Receipt()
 
     play(scene)
