@@ -75,6 +75,11 @@ IMAGES: Mapping[str, Image] = {
         "tests/cluster/images/traefik",
         files=("requirements.txt",),
     ),
+    "envoy": Image(
+        "docker.io/modelvane-test/envoy",
+        "tests/cluster/images/envoy",
+        files=("requirements.txt",),
+    ),
     "base": Image("docker.io/modelvane-test/base", "tests/cluster/images/base"),
 }
 

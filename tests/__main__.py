@@ -86,7 +86,7 @@ def cluster(flags: list[str], *, keep: bool) -> Iterator[dict[str, str]]:
     """Start a cluster with its images, yield the environment that reaches it, and remove it."""
     command = [sys.executable, "-m", "tests.cluster"]
     try:
-        for step in ("up", "load"):
+        for step in ("up", "load", "envoy"):
             print(f"\n=== cluster {step} ===", flush=True)
             subprocess.run([*command, step, *flags], cwd=ROOT, check=True)
         exports = subprocess.run([*command, "env", *flags], cwd=ROOT, check=True, capture_output=True, text=True).stdout

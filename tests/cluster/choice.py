@@ -29,6 +29,9 @@ class Kubernetes(Protocol):
     def load(self) -> None:
         """Make the project's images available in it."""
 
+    def add_envoy(self) -> None:
+        """Add a gateway that can mirror requests."""
+
     def status(self) -> str:
         """Say in a word whether it runs."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -109,14 +110,26 @@ class KindCluster:
         return "up" if subprocess.run(probe, capture_output=True, check=False).returncode == 0 else "not answering"
 
     def load(self) -> None:
-        """Load every image of the project; kind itself skips those that the node has."""
-        tools.build([tools.KIND])
-        images = project_images.ensure()
-        for image, command in zip(images, load_commands(_kind(), self.name, images), strict=True):
-            with step(f"load {image.ref}"):
-                _run(command)
+        """Load every image of the project, and add Traefik."""
+        images = self._load(project_images.ALWAYS)
         gateway.install(self._kubectl, images)
         gateway.wait(self._kubectl)
+
+    def add_envoy(self) -> None:
+        """Add a gateway that can mirror requests."""
+        controller = tools.build([tools.ENVOY])[tools.ENVOY]
+        images = self._load(project_images.ENVOY, Built(tools.image_ref("envoy-gateway"), controller / "images.tar"))
+        gateway.install_envoy(self._kubectl, images)
+
+    def _load(self, names: Sequence[str], *others: Built) -> list[Built]:
+        """Load images; kind itself skips those that the node has."""
+        tools.build([tools.KIND])
+        images = project_images.ensure(names)
+        wanted = [*images, *others]
+        for image, command in zip(wanted, load_commands(_kind(), self.name, wanted), strict=True):
+            with step(f"load {image.ref}"):
+                _run(command)
+        return images
 
     def _kubectl(self, *arguments: str, given: str | None = None) -> None:
         _run([str(tools.ensure().kubectl), f"--kubeconfig={self.kubeconfig}", *arguments], given or "")

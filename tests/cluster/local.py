@@ -17,12 +17,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
+from images.build import Built
 from tests.cluster import (
     Failure,
     certs,
@@ -70,7 +70,7 @@ class LocalNode:
         preflight.check()
         with project_images.built_meanwhile():
             binaries = tools.build([tools.NODE, tools.METRICS, tools.CLIENT])
-            client = tools.ensure()
+            tools.ensure()
         with self._lock():
             if self.is_up():
                 return
@@ -78,7 +78,7 @@ class LocalNode:
                 with step("remove what is left of a node that died, or was never ready"):
                     self._remove(keep_folder=True)
             try:
-                self._start(binaries, client)
+                self._start(binaries)
                 self.complete.touch()
                 say(f"cluster {self.name} is up (local node, Kubernetes {versions.kubernetes()})")
             except BaseException:
@@ -104,21 +104,30 @@ class LocalNode:
         return "dead" if self.state.exists() else "not up"
 
     def load(self) -> None:
-        """Import the project's images that the node lacks, building those that are not built."""
+        """Import the project's images that the node lacks, building those that are not built; add Traefik."""
+        images = self._load(project_images.ALWAYS)
+        gateway.install(self._kubectl, images)
+        with step("metrics-server answers"):
+            # Its API group fails discovery until it has measured twice, which confuses clients that list all groups.
+            self._kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s")
+        gateway.wait(self._kubectl)
+
+    def add_envoy(self) -> None:
+        """Add a gateway that can mirror requests."""
+        controller = tools.build([tools.ENVOY])[tools.ENVOY]
+        images = self._load(project_images.ENVOY, Built(tools.image_ref("envoy-gateway"), controller / "images.tar"))
+        gateway.install_envoy(self._kubectl, images)
+
+    def _load(self, names: Sequence[str], *others: Built) -> list[Built]:
         if not self.is_up():
             raise Failure(f"cluster {self.name} is not up: make up")
         have = self._ctr("images", "ls", "-q").split()
-        images = project_images.ensure()
-        missing = [image for image in images if image.ref not in have]
+        images = project_images.ensure(names)
+        missing = [image for image in (*images, *others) if image.ref not in have]
         # Two at a time: unpacking a layer keeps one core busy.
         with step(f"load {len(missing)} of the images"), ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda image: self._ctr("images", "import", str(image.archive)), missing))
-        kubectl = partial(self._kubectl, tools.ensure())
-        gateway.install(kubectl, images)
-        with step("metrics-server answers"):
-            # Its API group fails discovery until it has measured twice, which confuses clients that list all groups.
-            kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s")
-        gateway.wait(kubectl)
+        return images
 
     def is_up(self) -> bool:
         """Tell whether ``up`` has finished and the node still answers."""
@@ -136,7 +145,7 @@ class LocalNode:
         except (OSError, urllib.error.URLError):
             return False
 
-    def _start(self, binaries: dict[tools.Group, Path], client: tools.Tools) -> None:
+    def _start(self, binaries: dict[tools.Group, Path]) -> None:
         with step("certificates and configuration"):
             listener = self._prepare()
         node = self._spawn(binaries[tools.NODE], listener)
@@ -145,10 +154,10 @@ class LocalNode:
             self._until(node, "the API server answers", API_SECONDS, self.is_ready)
             imported.result()
         with step("DNS, storage class, metrics-server"):
-            self._apply(client)
+            self._apply()
         with step("node and DNS ready"):
             rollout = ["rollout", "status", "deployment/coredns", "-n", "kube-system", f"--timeout={READY_SECONDS}s"]
-            self._kubectl(client, *rollout)
+            self._kubectl(*rollout)
 
     def _prepare(self) -> socket.socket:
         """Write all that the node reads, and open the socket that its API is reached by."""
@@ -214,14 +223,14 @@ class LocalNode:
         for group in (tools.NODE, tools.METRICS):
             self._ctr("images", "import", str(binaries[group] / "images.tar"))
 
-    def _apply(self, client: tools.Tools) -> None:
+    def _apply(self) -> None:
         manifests = "\n---\n".join(
             self._rendered(places.HERE / name) for name in ("addons.yaml", "metrics-server.yaml")
         )
-        self._kubectl(client, "apply", "--server-side", "--filename=-", given=manifests)
+        self._kubectl("apply", "--server-side", "--filename=-", given=manifests)
 
-    def _kubectl(self, client: tools.Tools, *arguments: str, given: str | None = None) -> None:
-        command = [str(client.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments]
+    def _kubectl(self, *arguments: str, given: str | None = None) -> None:
+        command = [str(tools.ensure().kubectl), f"--kubeconfig={self.kubeconfig}", *arguments]
         done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Failure(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}\n{self._log_lines()}")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from images import BuildError
-from images.build import Built
+from images.build import NAMES, Built
 from images.build import ensure as build
 from tests.cluster import Failure, places, tools
 from tests.cluster.steps import say, step
 
+# Only those who ask for the second gateway pay for it.
+ENVOY = ("envoy",)
+ALWAYS = tuple(name for name in NAMES if name not in ENVOY)
 
-def ensure() -> list[Built]:
-    """Return every image of the project and of its tests, building those whose inputs changed."""
+
+def ensure(names: Sequence[str] = ALWAYS) -> list[Built]:
+    """Return images of the project and of its tests, building those whose inputs changed."""
     with step("images"):
         try:
-            return list(build().values())
+            return list(build(names).values())
         except BuildError as error:
             raise Failure(f"images: {error}") from error
 
@@ -37,7 +41,7 @@ def built_meanwhile() -> Iterator[None]:
     say(f"  the images are built meanwhile; log: {log}")
     with log.open("w") as output:
         builder = subprocess.Popen(
-            [sys.executable, "-m", "images.build"], cwd=places.ROOT, stdout=output, stderr=output
+            [sys.executable, "-m", "images.build", *ALWAYS], cwd=places.ROOT, stdout=output, stderr=output
         )
     try:
         yield

@@ -39,7 +39,8 @@ def _add_image(tar: tarfile.TarFile, image: ScratchImage, architecture: str) -> 
     config = {
         "architecture": architecture,
         "os": "linux",
-        "config": {"Entrypoint": [f"/{image.binary.name}"], "User": "65532:65532"},
+        # PATH: what starts a pod may name the command without its folder, as Envoy Gateway does for its proxies.
+        "config": {"Entrypoint": [f"/{image.binary.name}"], "Env": ["PATH=/"], "User": "65532:65532"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(blob).hexdigest()}"]},
     }
     manifest = {

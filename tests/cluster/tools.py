@@ -1,4 +1,4 @@
-"""The binaries that clusters are made of and used with, built once for each content of ``node/``.
+"""The binaries that clusters are made of and used with, built once for each content of their Go module.
 
 A group is a folder in the cache, named by a hash of all that goes into it. A group that is there needs no Go.
 """
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster import Failure, places, scratch_image, toolchain, versions
@@ -31,6 +31,8 @@ class Group:
     name: str
     packages: tuple[str, ...]
     images: tuple[str, ...] = ()
+    # Its content is part of the key, where it lies is not: two clones share a cache.
+    module: Path = field(default=MODULE, repr=False)
 
 
 CLIENT = Group("client", ("helm.sh/helm/v4/cmd/helm",))
@@ -45,6 +47,12 @@ NODE = Group(
         "github.com/containerd/containerd/v2/cmd/ctr",
     ),
     images=("pause", "coredns"),
+)
+ENVOY = Group(
+    "envoy-gateway",
+    ("github.com/envoyproxy/gateway/cmd/envoy-gateway",),
+    images=("envoy-gateway",),
+    module=places.HERE / "envoy-gateway",
 )
 METRICS = Group("metrics", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), images=("metrics-server",))
 KIND = Group("kind", ("sigs.k8s.io/kind",))
@@ -90,9 +98,10 @@ def build(groups: Sequence[Group]) -> dict[Group, Path]:
 
 def folder_of(group: Group) -> Path:
     """Return where a group's binaries are, or will be."""
-    sources = sorted([MODULE / "go.mod", MODULE / "go.sum", *MODULE.rglob("*.go")])
-    named = [(str(path.relative_to(MODULE)), path.read_bytes()) for path in sources]
-    return places.cache() / "bin" / f"{group.name}-{content_key(group, named, _flags())}"
+    module = group.module
+    sources = sorted([module / "go.mod", module / "go.sum", *module.rglob("*.go")])
+    named = [(str(path.relative_to(module)), path.read_bytes()) for path in sources]
+    return places.cache() / "bin" / f"{group.name}-{content_key(group, named, _flags(module))}"
 
 
 def content_key(group: Group, sources: Iterable[tuple[str, bytes]], flags: Sequence[str]) -> str:
@@ -105,12 +114,21 @@ def content_key(group: Group, sources: Iterable[tuple[str, bytes]], flags: Seque
 
 def image_ref(binary: str) -> str:
     """Return the reference of the image that holds a binary; no registry has such a host, so none is ever asked."""
-    modules = {"coredns": "github.com/coredns/coredns", "metrics-server": "sigs.k8s.io/metrics-server"}
-    return f"modelvane.local/{binary}:{versions.of(modules[binary]) if binary in modules else 'v1'}"
+    pinned = {
+        "coredns": (NODE, "github.com/coredns/coredns"),
+        "envoy-gateway": (ENVOY, "github.com/envoyproxy/gateway"),
+        "metrics-server": (METRICS, "sigs.k8s.io/metrics-server"),
+    }
+    if binary not in pinned:
+        return f"modelvane.local/{binary}:v1"
+    group, module = pinned[binary]
+    return f"modelvane.local/{binary}:{versions.module_version((group.module / 'go.mod').read_text(), module)}"
 
 
-def _flags() -> tuple[str, ...]:
-    """Return the flags of the build: small binaries that know their versions."""
+def _flags(module: Path) -> tuple[str, ...]:
+    """Return the flags of the build: small binaries, those of the node with their versions."""
+    if module != MODULE:
+        return (*BUILD, "-ldflags", "-s -w")
     kubernetes = versions.kubernetes()
     _, minor, *_ = kubernetes.split(".")
     stamp = "k8s.io/component-base/version"
@@ -125,16 +143,19 @@ def _flags() -> tuple[str, ...]:
 
 
 def _build(groups: list[Group], folders: dict[Group, Path]) -> None:
-    go = toolchain.go()
-    packages = [package for group in groups for package in group.packages]
     with tempfile.TemporaryDirectory(dir=places.cache() / "bin") as scratch:
-        with step(f"build {' and '.join(group.name for group in groups)} binaries (the first time takes minutes)"):
-            _run_go(go, [*_flags(), "-o", f"{scratch}/all/", *packages])
+        for module in dict.fromkeys(group.module for group in groups):
+            together = [group for group in groups if group.module == module]
+            packages = [package for group in together for package in group.packages]
+            go = toolchain.go(module / "go.mod")
+            names = " and ".join(group.name for group in together)
+            with step(f"build {names} binaries (the first time takes minutes)"):
+                _run_go(go, module, [*_flags(module), "-o", f"{scratch}/all/", *packages])
         for group in groups:
             staged = Path(scratch) / group.name
             staged.mkdir()
             for package in group.packages:
-                binary = Path(package).name
+                binary = Path(group.module / package).name
                 (Path(scratch) / "all" / binary).rename(staged / binary)
             if group.images:
                 images = [scratch_image.ScratchImage(image_ref(name), staged / name) for name in group.images]
@@ -142,9 +163,9 @@ def _build(groups: list[Group], folders: dict[Group, Path]) -> None:
             staged.rename(folders[group])
 
 
-def _run_go(go: Path, arguments: list[str]) -> None:
+def _run_go(go: Path, module: Path, arguments: list[str]) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0"}
-    done = subprocess.run([go, *arguments], cwd=MODULE, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([go, *arguments], cwd=module, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         last = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("go: downloading"))
         raise Failure(f"go build failed:\n{last[-3000:]}")

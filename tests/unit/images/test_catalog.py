@@ -7,7 +7,7 @@ from images import base, build
 from images.catalog import IMAGES, ROOT, read_context, read_labels
 
 # The names by which charts, clusters and tests ask for images.
-EXPECTED = {"mlflow", "serving", "operator", "postgres", "seaweedfs", "traefik", "base"}
+EXPECTED = {"mlflow", "serving", "operator", "postgres", "seaweedfs", "traefik", "envoy", "base"}
 OFFICIAL = base.Base(base.OFFICIAL, "sha256:1")
 
 
