@@ -20,7 +20,7 @@ from mlflow.utils.rest_utils import MlflowHostCreds, http_request
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from modelvane.spec import ModelPointer
-from modelvane.state import Absent, Found, NotReady, Resolution
+from modelvane.state import Absent, Found, NotReady, Resolution, Unreachable
 from modelvane.trouble import REQUEST_TIMEOUT, UnreachableError, explain, unexpected
 
 PAGE = 1000
@@ -98,6 +98,7 @@ class Reader:
     def __init__(self, access: Access, store: Store | None = None) -> None:
         self._access = access
         self._store = store or _open(access)
+        self._looked_at: set[ModelPointer] = set()
 
     def read(
         self, wanted: Collection[ModelPointer], known: Mapping[ModelPointer, Resolution]
@@ -106,7 +107,8 @@ class Reader:
         with _explained(self._access.uri), self._context():
             names = {pointer.name for pointer in wanted if pointer.version is None}
             listed = _list(self._store, names)
-            return {pointer: self._resolve(pointer, listed, known.get(pointer)) for pointer in wanted}
+            read = {pointer: self._resolve(pointer, listed, known.get(pointer)) for pointer in wanted}
+            return {**read, **self._look_again(read)}
 
     def set_tag(self, model: str, version: str, key: str, value: str) -> bool:
         """Set a tag on a version, and say whether there still is such a version."""
@@ -131,9 +133,10 @@ class Reader:
 
     def _resolve(self, pointer: ModelPointer, listed: Mapping[str, Model], known: Resolution | None) -> Resolution:
         if pointer.version is not None:
-            # A version never changes into another, so once found it is not asked for again.
+            # A version never changes into another, so once found it is only looked for again now and then.
             if isinstance(known, Found):
                 return known
+            self._looked_at.add(pointer)
             fixed = pointer.version
             return _closer(self._access.uri, lambda: self._find_version(pointer, fixed))
         seen = listed.get(pointer.name)
@@ -148,6 +151,16 @@ class Reader:
         if self._access.is_http and isinstance(known, Absent):
             return resolution  # Confirmed when it went missing. Hosted registries may list no aliases at all.
         return _closer(self._access.uri, lambda: self._confirm(pointer))
+
+    def _look_again(self, read: Mapping[ModelPointer, Resolution]) -> dict[ModelPointer, Resolution]:
+        """Look whether a fixed version is still there: one in a reading, and each but once in the life of a reader."""
+        for pointer, known in read.items():
+            if pointer.version is not None and isinstance(known, Found) and pointer not in self._looked_at:
+                self._looked_at.add(pointer)
+                fixed = pointer.version
+                seen = _closer(self._access.uri, lambda: self._find_version(pointer, fixed))  # noqa: B023 - run now
+                return {} if isinstance(seen, Unreachable) else {pointer: seen}
+        return {}
 
     def _confirm(self, pointer: ModelPointer) -> Resolution:
         try:

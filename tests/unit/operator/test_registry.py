@@ -73,6 +73,12 @@ class Registry:
             raise rest("RESOURCE_DOES_NOT_EXIST")
         return found[0]
 
+    def set_model_version_tag(self, name: str, version: str, *tag: Any) -> None:
+        self.get_model_version(name, version)
+        # MLflow's REST store takes one object, and its client two words.
+        words = [type(tag[0]).__name__, tag[0].key, tag[0].value] if len(tag) == 1 else [*tag]
+        self.asked[-1] = f"tag {name}/{version} {' '.join(words)}"
+
 
 def read(registry: Registry, pointer: ModelPointer, known: Resolution | None = None, uri: str = URI) -> Resolution:
     reader = Reader(Access(uri, {}), store=registry)
@@ -161,11 +167,35 @@ def test_an_alias_on_an_old_version_is_looked_at_once() -> None:
     assert [question for question in registry.asked if question.startswith("version")] == ["version iris/2"]
 
 
-def test_a_fixed_version_is_checked_once() -> None:
+def test_a_fixed_version_is_looked_for_once_in_the_life_of_a_reader() -> None:
     registry = Registry(Model(latest_versions=[Version("3")]))
-    assert read(registry, THIRD) == Found("3", "run")
-    assert read(registry, THIRD, known=Found("3", "run")) == Found("3", "run")
-    assert registry.asked.count("version iris/3") == 1
+    known: dict[ModelPointer, Resolution] = {}
+    for _ in range(2):
+        reader = Reader(Access(URI, {}), store=registry)
+        for _ in range(3):
+            known = reader.read([THIRD], known)
+            assert known == {THIRD: Found("3", "run")}
+    assert registry.asked.count("version iris/3") == 2
+
+
+def test_many_fixed_versions_are_looked_for_one_in_a_reading() -> None:
+    registry = Registry(Model(latest_versions=[Version(str(number)) for number in range(1, 6)]))
+    pointers = [ModelPointer(name="iris", version=str(number)) for number in range(1, 6)]
+    reader = Reader(Access(URI, {}), store=registry)
+    known: dict[ModelPointer, Resolution] = dict.fromkeys(pointers, Found("1"))
+    for readings in range(1, 8):
+        known = reader.read(pointers, known)
+        assert sum(question.startswith("version") for question in registry.asked) == min(readings, 5)
+
+
+def test_a_fixed_version_that_was_deleted_is_missed_and_one_that_cannot_be_read_is_not() -> None:
+    registry = Registry(Model(latest_versions=[Version("3")]))
+    known = Reader(Access(URI, {}), store=registry).read([THIRD], {})
+    registry.models["iris"].latest_versions[0].name = ""
+    assert Reader(Access(URI, {}), store=registry).read([THIRD], known) == known
+    registry.models.clear()
+    gone = Reader(Access(URI, {}), store=registry).read([THIRD], known)
+    assert gone == {THIRD: Absent("models:/iris/3 does not exist")}
 
 
 def test_a_fixed_version_that_does_not_exist_is_absent() -> None:
@@ -202,6 +232,15 @@ def test_trouble_is_told_in_one_sentence_that_names_the_registry(error: BaseExce
     why = explain(error, URI).why
     assert why.reason == reason
     assert URI in why.message
+
+
+@pytest.mark.parametrize(("uri", "tag"), [(URI, "ModelVersionTag key value"), ("databricks", "key value")])
+def test_a_tag_is_set_and_a_version_that_is_gone_is_told(uri: str, tag: str) -> None:
+    registry = Registry(Model(latest_versions=[Version("3")]))
+    reader = Reader(Access(uri, {}), store=registry)
+    assert reader.set_tag("iris", "3", "key", "value")
+    assert registry.asked == [f"tag iris/3 {tag}"]
+    assert not reader.set_tag("iris", "4", "key", "value")
 
 
 def test_trouble_of_the_same_kind_has_the_same_words() -> None:
