@@ -75,7 +75,9 @@ def _advance(o: Observed, memory: Memory, revision: Revision, skip: bool, now: d
     """Start or continue the rollout of a candidate."""
     events: tuple[Event, ...] = ()
     if memory.candidate is None or memory.candidate.revision != revision.name:
-        memory, dropped = ledger.drop(memory, o.spec, "Superseded", f"version {revision.version} is wanted now", now)
+        same = memory.candidate is not None and memory.candidate.version == revision.version
+        why = f"version {revision.version} is wanted {'with another pod template' if same else 'now'}"
+        memory, dropped = ledger.drop(memory, o.spec, "Superseded", why, now)
         memory, started = ledger.start(memory, revision, now)
         events = (*dropped, *started)
         skip = False
@@ -173,7 +175,10 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
         events.append(Event("MirrorSkipped", text, "Warning"))
     if step.mirror_percent and not before.mirror_percent:
         events.append(Event("Mirroring", f"{ledger.serving(memory)}, {name} gets copies of requests"))
-    if bool(shifted.weight) != bool(before.weight) or (before.step != step.step and before.weight != shifted.weight):
+    # Without a gateway the weight is a share of pods, which changes with each of them: only a step's is worth telling.
+    settled = situation.exact or step.step_started_at != before.step_started_at
+    begins_or_ends = bool(shifted.weight) != bool(before.weight)
+    if begins_or_ends or (settled and shifted.weight != before.weight):
         moved = "gets" if shifted.weight else "no longer gets"
         share = f"{shifted.weight}% of the traffic" if shifted.weight else "traffic: its pods are not ready"
         events.append(Event("TrafficShifted", f"{ledger.serving(memory)}, {name} {moved} {share}: {step.message}"))

@@ -37,12 +37,14 @@ def read_route(route: Object, wanted: Sequence[ParentRef], namespace: str) -> tu
 
 
 def missing_feature(gateway_class: Object, percent: int) -> str | None:
-    """Say what a gateway lacks for copying requests.
+    """Say what a gateway lacks for copying requests, as far as its class tells.
 
     A gateway may accept a route with a filter that it does not know, and then answer every request with an error: only
-    the features that its class lists tell.
+    the features that its class lists tell. A class that lists none at all, as Envoy Gateway's, is taken at its word.
     """
-    listed = gateway_class.get("status", {}).get("supportedFeatures") or ()
+    listed = gateway_class.get("status", {}).get("supportedFeatures")
+    if not listed:
+        return None
     features = {feature["name"] if isinstance(feature, Mapping) else feature for feature in listed}
     needed = (MIRROR,) if percent == 100 else (MIRROR, MIRROR_SHARE)
     missing = next((name for name in needed if name not in features), None)

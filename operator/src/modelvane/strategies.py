@@ -34,13 +34,18 @@ def blue_green(s: Situation) -> Step:
     """Bring up all pods without traffic, then give them all of it at once. Stable stays whole until the promotion."""
     if not s.ready:
         return verifying(s)
-    if s.settled < s.wanted:
+    if s.settled < s.wanted and not _holds_all(s):
         waiting = f"{min(s.ready, s.wanted)} of {s.wanted} pods are ready, none gets traffic yet"
         return stand(s, Stage(1, 1, 0, s.wanted, False, waiting))
     if s.analysis is None and not s.held:
         return _promote(s, f"all {s.wanted} pods are ready", 1, 1)
     stage = Stage(1, 1, 0 if s.held and s.memory.weight != 100 else 100, s.wanted, True, "all traffic goes to it")
     return stay(s, stage, AT_ONCE) or _promote(s, "it did well with all the traffic", 1, 1)
+
+
+def _holds_all(s: Situation) -> bool:
+    """Say whether a candidate that has all the traffic is no worse off than stable would be, as when both scale up."""
+    return s.memory.weight == 100 and s.ready >= min(s.wanted, s.stable.ready if s.stable else 0)
 
 
 def canary(s: Situation) -> Step:
