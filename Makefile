@@ -54,7 +54,7 @@ images: $(SYNCED) ## Build the container images
 	@$(PY) -m images.build
 
 ##@ Checks
-.PHONY: test lint types test-unit test-charts test-serving test-crds test-integration test-e2e
+.PHONY: test lint types test-unit test-charts test-health test-serving test-crds test-integration test-e2e
 test: $(SYNCED) ## Run every check and every test, on a cluster of its own that is removed afterwards
 	@$(PY) -m tests --cluster $(CLUSTER) $(if $(NAME),--name $(NAME)) $(if $(CONTEXT),--context $(CONTEXT))
 
@@ -73,6 +73,9 @@ test-unit: $(SYNCED) ## Pure code and golden manifests, no cluster
 
 test-charts: $(SYNCED) ## Render, lint and break the charts, no cluster
 	@PATH="$$($(PY) -m tests.cluster tools):$$PATH" $(PYTEST) tests/charts
+
+test-health: $(SYNCED) ## What Argo CD and Flux make of each status, no cluster
+	$(PYTEST) tests/health
 
 test-serving: $(SYNCED) ## The serving runtime over HTTP with real models, no cluster
 	$(PYTEST) tests/serving

@@ -53,7 +53,13 @@ BEFORE_CLUSTER = (
     pytest_stage("golden"),
     pytest_stage("serving"),
 )
-ON_CLUSTER = (pytest_stage("charts"), pytest_stage("crds"), pytest_stage("integration"), pytest_stage("e2e"))
+ON_CLUSTER = (
+    pytest_stage("charts"),
+    pytest_stage("health"),
+    pytest_stage("crds"),
+    pytest_stage("integration"),
+    pytest_stage("e2e"),
+)
 
 
 def run(stage: Stage, env: Mapping[str, str]) -> Result:
