@@ -150,7 +150,8 @@ def _decode_format(name: str, value: Any, spec: InputSpec) -> Any:
         _check_records(value)
     try:
         if name in {"instances", "inputs"}:
-            return parse_tf_serving_input({name: value}, schema=spec.schema)  # type: ignore[no-untyped-call]
+            known = _drop_unknown(value, spec.schema)
+            return parse_tf_serving_input({name: known}, schema=spec.schema)  # type: ignore[no-untyped-call]
         orient = name.removeprefix("dataframe_")
         return dataframe_from_parsed_json(value, orient, schema=spec.schema)  # type: ignore[no-untyped-call]
     except MlflowException as error:
@@ -158,6 +159,24 @@ def _decode_format(name: str, value: Any, spec: InputSpec) -> Any:
     except (TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError):
         # MLflow's parser indexes and compares what the caller sent.
         raise invalid_request(f"{name!r} does not have the form of that format", field=name) from None
+
+
+def _drop_unknown(value: Any, schema: Schema | None) -> Any:
+    """Leave out the inputs that the signature does not name, as MLflow does in tables.
+
+    In these formats its parser guesses at their type and fails on some: callers could not be left with an input that a
+    new version no longer takes. While one is missing, an unknown one may be it, misspelt: then the refusal names both.
+    """
+    if schema is None or not schema.has_input_names():
+        return value
+    names, required = set(schema.input_names()), set(schema.required_input_names())
+
+    def drop(row: Any) -> Any:
+        if not isinstance(row, dict) or row.keys() <= names or not required <= row.keys() or not row.keys() & names:
+            return row
+        return {name: item for name, item in row.items() if name in names}
+
+    return [drop(row) for row in value] if isinstance(value, list) else drop(value)
 
 
 def _check_split(value: Any) -> None:
