@@ -6,6 +6,7 @@ nowhere else.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ MODEL_LOAD_FAILED: Final = "ModelLoadFailed"
 INPUT_EXAMPLE_FAILED: Final = "InputExampleFailed"
 INVALID_MODEL: Final = "InvalidModel"
 INVALID_SETTINGS: Final = "InvalidSettings"
+SIGNATURE_INCOMPATIBLE: Final = "SignatureIncompatible"
+VERIFICATION_REQUEST_FAILED: Final = "VerificationRequestFailed"
 
 # Kubernetes keeps 4096 bytes of a termination message; a sentence that is longer than this is no sentence.
 MESSAGE_LIMIT: Final = 1024
@@ -36,6 +39,17 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Fold white space and cut at the limit, so that any exception's text fits a status field."""
     folded = " ".join(text.split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def explain(error: Exception) -> str:
+    """Name an error by its type and its words, without the credentials that a URL in it may carry."""
+    return redact(one_line(f"{type(error).__name__}: {error}", 600))
+
+
+def redact(text: str) -> str:
+    """Cut user names, passwords and query strings (signatures of presigned links) out of the URLs in a text."""
+    text = re.sub(r"(\w://)[^/@\s]+@", r"\1", text)
+    return re.sub(r"(\w://[^\s?'\"]+)\?[^\s'\"]+", r"\1", text)
 
 
 def write_termination_message(told: Mapping[str, str], path: Path) -> None:
