@@ -1,6 +1,7 @@
 """`fetch` against a real MLflow server: what it downloads, and how it tells apart what can be wrong."""
 
 import json
+import socket
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from modelvane_serving.manifest import ARTIFACTS_DIR, read_tree, verify_manifest
+from sklearn.base import clone
 
 from tests.serving import train
 from tests.serving.conftest import Fleet
@@ -31,6 +33,7 @@ class Registry:
     run_id: str
     logged: str
     copied: str
+    renamed: str
     without_files: str
     without_mlmodel: str
 
@@ -54,13 +57,22 @@ def register(url: str, fleet: Fleet) -> Registry:
     """Register a model as MLflow 3 does, as MLflow 2 did, and in two ways that cannot be served."""
     client = MlflowClient(url)
     mlflow.set_tracking_uri(url)
-    features, _ = train.iris()
+    features, target = train.iris()
     with mlflow.start_run() as run:
         logged = mlflow.sklearn.log_model(
             fleet.iris,
             name="model",
             signature=infer_signature(features, fleet.iris.predict(features)),
             input_example=features.head(3),
+            pip_requirements=[],
+            registered_model_name="iris",
+        )
+        # Trained anew on a table that calls a column otherwise.
+        features = features.rename(columns={"sepal_length": "sepal"})
+        renamed = mlflow.sklearn.log_model(
+            clone(fleet.iris).fit(features, target),
+            name="model",
+            signature=infer_signature(features, target),
             pip_requirements=[],
             registered_model_name="iris",
         )
@@ -77,6 +89,7 @@ def register(url: str, fleet: Fleet) -> Registry:
         run_id=run_id,
         logged=str(logged.registered_model_version),
         copied=version("copied"),
+        renamed=str(renamed.registered_model_version),
         without_files=version("nothing"),
         without_mlmodel=version("text"),
     )
@@ -205,3 +218,80 @@ def test_a_file_name_that_leads_out_of_the_directory_is_refused(fetch: Callable[
 def test_a_missing_setting_is_named(fetch: Callable[..., Fetched]) -> None:
     fetched = fetch("", "1")
     assert fetched.termination == {"reason": "InvalidSettings", "message": "MLFLOW_TRACKING_URI is not set"}
+
+
+def test_a_version_that_stables_callers_could_not_use_is_refused(
+    registry: Registry, fetch: Callable[..., Fetched], start: Start
+) -> None:
+    stable = f"models:/iris/{registry.logged}"
+    fetched = fetch(registry.url, registry.renamed, MODELVANE_STABLE_MODEL_URI=stable)
+    assert fetched.code == 0, fetched.log
+    server = start(fetched.model_dir, MODELVANE_MODEL_VERSION=registry.renamed)
+    others = "sepal_width: double, petal_length: double, petal_width: double"
+    assert server.failure() == {
+        "reason": "SignatureIncompatible",
+        "message": (
+            f"input 'sepal': new and required (double); stable (version {registry.logged}) "
+            f"takes (sepal_length: double, {others}), gives (tensor(int64, [-1])); version {registry.renamed} "
+            f"takes (sepal: double, {others}), gives (tensor(int64, [-1]))"
+        ),
+    }
+    assert "model loaded" not in server.log
+    ignoring = {"MODELVANE_VERIFY_SIGNATURE": "Ignore"}
+    assert start(fetched.model_dir, **ignoring).wait_ready().get("/ping").status_code == 200
+
+
+def test_a_version_with_the_same_signature_serves(
+    registry: Registry, fetch: Callable[..., Fetched], start: Start
+) -> None:
+    stable = f"models:/iris/{registry.logged}"
+    fetched = fetch(registry.url, registry.copied, MODELVANE_STABLE_MODEL_URI=stable)
+    assert json.loads((fetched.model_dir / "stable_signature.json").read_text()) == {
+        "model_uri": stable,
+        "signature": fetched.facts["signature"],
+    }
+    server = start(fetched.model_dir).wait_ready()
+    assert "the signature is compatible with stable's" in server.log
+
+
+@pytest.mark.parametrize("version", ["99", "without_files", "without_mlmodel"])
+def test_a_stable_version_that_cannot_be_read_stops_nothing(
+    registry: Registry, fetch: Callable[..., Fetched], version: str
+) -> None:
+    first = fetch(registry.url, registry.copied, MODELVANE_STABLE_MODEL_URI=f"models:/iris/{registry.logged}")
+    left = first.model_dir / "stable_signature.json"
+    assert left.exists()
+    stable = f"models:/iris/{getattr(registry, version, version)}"
+    fetched = fetch(registry.url, registry.copied, MODELVANE_STABLE_MODEL_URI=stable)
+    assert (fetched.code, left.exists()) == (0, False)
+    (said,) = [line for line in map(json.loads, fetched.log.splitlines()) if "not compared" in line["message"]]
+    assert said["stable"] == stable
+
+
+def test_a_stable_version_whose_store_does_not_answer_is_not_waited_for(
+    registry: Registry, fetch: Callable[..., Fetched]
+) -> None:
+    stuck = MlflowClient(registry.url).create_model_version("iris", "s3://silent/model").version
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = {
+            "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        fetched = fetch(registry.url, registry.copied, MODELVANE_STABLE_MODEL_URI=f"models:/iris/{stuck}", **store)
+        assert fetched.code == 0
+        assert "it could not be read in time" in fetched.log
+        asked, _ = silent.accept()
+        with asked:
+            asked.settimeout(10)
+            request = b"".join(iter(lambda: asked.recv(65536), b""))
+    # It was asked, and then the connection was closed: nothing waits on.
+    assert request.startswith(b"GET /silent")
+
+
+def test_a_stable_version_must_be_named_by_number(fetch: Callable[..., Fetched]) -> None:
+    fetched = fetch("http://127.0.0.1:1", "1", MODELVANE_STABLE_MODEL_URI="models:/iris@champion")
+    assert fetched.termination == {
+        "reason": "InvalidSettings",
+        "message": "MODELVANE_STABLE_MODEL_URI must be models:/NAME/VERSION, got 'models:/iris@champion'",
+    }

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from modelvane_serving.errors import from_mlflow
-from modelvane_serving.failure import MESSAGE_LIMIT, StartError
-from modelvane_serving.fetch import redact
+from modelvane_serving.failure import MESSAGE_LIMIT, StartError, redact
 from modelvane_serving.manifest import Manifest, read_tree, verify_manifest, write_manifest
 from modelvane_serving.mlmodel import read_mlmodel
 from modelvane_serving.settings import read_fetch_settings, read_serve_settings
@@ -18,6 +17,7 @@ def test_serve_settings_have_defaults() -> None:
     settings = read_serve_settings(NAMED)
     assert (settings.port, settings.workers, settings.drain_seconds) == (8080, 1, 5.0)
     assert (settings.verify_input_example, settings.max_body_bytes) == (True, 64 * 1024 * 1024)
+    assert (settings.verify_signature, settings.verify_requests) == (True, ())
     assert (settings.model_dir, settings.model_stage, settings.host) == (Path("/model"), None, None)
 
 
@@ -31,6 +31,8 @@ def test_serve_settings_have_defaults() -> None:
         ("MODELVANE_DRAIN_SECONDS", "-1", "between 0 and 3600"),
         ("MODELVANE_DRAIN_SECONDS", "soon", "number of seconds"),
         ("MODELVANE_VERIFY_INPUT_EXAMPLE", "yes", "true or false"),
+        ("MODELVANE_VERIFY_SIGNATURE", "ignore", "Compatible or Ignore"),
+        ("MODELVANE_VERIFY_REQUESTS", "[", "is not JSON"),
         ("MODELVANE_REVISION", "v3\r\nX-Evil: 1", "letters, digits"),
     ],
 )

@@ -21,6 +21,7 @@ from modelvane_serving.fetched import open_fetched
 from modelvane_serving.logs import configure_logging
 from modelvane_serving.settings import read_fetch_settings, read_serve_settings
 from modelvane_serving.sockets import bind
+from modelvane_serving.stable import verify_signature
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 USAGE: Final = "usage: modelvane-serving fetch|serve"
@@ -64,6 +65,8 @@ def run_serve() -> None:
     settings = read_serve_settings(os.environ)
     listener = bind(settings.host, settings.port)
     fetched = open_fetched(settings.model_dir)
+    if settings.verify_signature:
+        verify_signature(fetched, settings)
     if settings.workers > 1:
         # prometheus_client looks for it when it is imported, and then counts in files that all workers can read.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelvane-metrics-")

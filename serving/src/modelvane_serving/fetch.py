@@ -7,7 +7,6 @@ the others reject the version.
 
 import json
 import logging
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,8 +26,10 @@ from modelvane_serving.failure import (
     INVALID_MODEL,
     MODEL_NOT_FOUND,
     StartError,
-    one_line,
+    explain,
+    redact,
 )
+from modelvane_serving.fetch_stable import reading_stable_signature
 from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, Manifest, read_tree, write_manifest
 from modelvane_serving.mlmodel import MlModel, read_mlmodel
 from modelvane_serving.settings import FetchSettings
@@ -45,7 +46,8 @@ def fetch(settings: FetchSettings) -> str:
     started = time.monotonic()
     version = read_version(settings)
     artifacts = settings.model_dir / ARTIFACTS_DIR
-    download(settings, artifacts)
+    with reading_stable_signature(settings):
+        download(settings, artifacts)
     manifest = read_tree(artifacts)
     if not manifest.files:
         raise StartError(
@@ -140,14 +142,3 @@ def failures_as(reason: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise StartError(reason, f"{what}: {explain(error)}") from None
-
-
-def explain(error: Exception) -> str:
-    """Name an error by its type and its words, without the credentials that a URL in it may carry."""
-    return redact(one_line(f"{type(error).__name__}: {error}", 600))
-
-
-def redact(text: str) -> str:
-    """Cut user names, passwords and query strings (signatures of presigned links) out of the URLs in a text."""
-    text = re.sub(r"(\w://)[^/@\s]+@", r"\1", text)
-    return re.sub(r"(\w://[^\s?'\"]+)\?[^\s'\"]+", r"\1", text)

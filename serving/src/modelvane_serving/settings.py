@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from modelvane_serving.expectations import VARIABLE, VerificationRequest, read_requests
 from modelvane_serving.failure import INVALID_SETTINGS, StartError
 
 DEFAULT_MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -23,6 +24,7 @@ class FetchSettings:
     model_version: str
     model_dir: Path
     registry_uri: str
+    stable_model_uri: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class ServeSettings:
     port: int
     workers: int
     verify_input_example: bool
+    verify_signature: bool
+    verify_requests: tuple[VerificationRequest, ...]
     drain_seconds: float
     max_body_bytes: int
 
@@ -50,6 +54,7 @@ def read_fetch_settings(env: Mapping[str, str]) -> FetchSettings:
         model_version=_required(env, "MODELVANE_MODEL_VERSION"),
         model_dir=Path(env.get("MODELVANE_MODEL_DIR") or "/model"),
         registry_uri=env.get("MLFLOW_REGISTRY_URI") or _required(env, "MLFLOW_TRACKING_URI"),
+        stable_model_uri=_model_uri(env, "MODELVANE_STABLE_MODEL_URI"),
     )
 
 
@@ -66,6 +71,8 @@ def read_serve_settings(env: Mapping[str, str]) -> ServeSettings:
         port=_integer(env, "MODELVANE_PORT", default=8080, low=0, high=65535),
         workers=_integer(env, "MODELVANE_WORKERS", default=1, low=1, high=64),
         verify_input_example=_boolean(env, "MODELVANE_VERIFY_INPUT_EXAMPLE", default=True),
+        verify_signature=_choice(env, "MODELVANE_VERIFY_SIGNATURE", ("Compatible", "Ignore")) == "Compatible",
+        verify_requests=read_requests(env.get(VARIABLE)),
         drain_seconds=_seconds(env, "MODELVANE_DRAIN_SECONDS", default=5.0),
         max_body_bytes=_integer(env, "MODELVANE_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**40),
     )
@@ -109,6 +116,21 @@ def _seconds(env: Mapping[str, str], name: str, *, default: float) -> float:
     if not 0 <= value <= 3600:
         raise StartError(INVALID_SETTINGS, f"{name} must be between 0 and 3600 seconds, got {text}")
     return value
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Read one of several words; the first is the default."""
+    value = env.get(name) or choices[0]
+    if value not in choices:
+        raise StartError(INVALID_SETTINGS, f"{name} must be {' or '.join(choices)}, got {value!r}")
+    return value
+
+
+def _model_uri(env: Mapping[str, str], name: str) -> str | None:
+    uri = env.get(name)
+    if uri and not re.fullmatch(r"models:/[^/]+/[0-9]+", uri):
+        raise StartError(INVALID_SETTINGS, f"{name} must be models:/NAME/VERSION, got {uri!r}")
+    return uri or None
 
 
 def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
