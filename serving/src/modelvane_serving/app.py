@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from mlflow.version import VERSION as MLFLOW_VERSION
@@ -54,12 +55,21 @@ class Identity:
 class App:
     """The ASGI callable. `draining` is set by the server when the pod is asked to go."""
 
-    def __init__(self, *, model: Model, identity: Identity, metrics: prometheus.Metrics, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        model: Model,
+        identity: Identity,
+        metrics: prometheus.Metrics,
+        max_body_bytes: int,
+        input_example: Path | None,
+    ) -> None:
         self.draining = False
         self._model = model
         self._identity = identity
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
+        self._input_example = input_example
         self._outputs = describe_schema(model.output_schema, "output")
         # asyncio's own default: enough for models that wait for something, and no queue behind a slow one.
         self._threads = ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 4), thread_name_prefix="predict")
@@ -80,6 +90,10 @@ class App:
         self._metrics.count(response.status, route.template if route is not None else "other")
         await response.send(send, close=self.draining)
 
+    async def answer(self, request: Request) -> Response:
+        """Answer a request that is not traffic, uncounted."""
+        return await self._answer(self._match(request.path), request)
+
     def _build_routes(self) -> dict[str, Route]:
         routes = [
             Route(template="/invocations", method="POST", handler=self._invocations, predicts=True),
@@ -87,6 +101,7 @@ class App:
             Route(template="/health", method="GET", handler=self._ping),
             Route(template="/version", method="GET", handler=self._version),
             Route(template="/model-info", method="GET", handler=self._model_info),
+            Route(template="/input-example", method="GET", handler=self._send_input_example),
             Route(template="/metrics", method="GET", handler=self._render_metrics),
             Route(template="/v2", method="GET", handler=self._server_metadata),
             Route(template="/v2/health/live", method="GET", handler=self._live),
@@ -198,6 +213,11 @@ class App:
 
     async def _model_info(self, _request: Request) -> Response:
         return Response(body=to_json(self._identity.info))
+
+    async def _send_input_example(self, _request: Request) -> Response:
+        if self._input_example is None:
+            raise ApiError(404, "NoInputExample", "the model was logged without an input example")
+        return Response(body=await self._in_thread(self._input_example.read_bytes))
 
     async def _render_metrics(self, _request: Request) -> Response:
         body = await self._in_thread(self._metrics.render)

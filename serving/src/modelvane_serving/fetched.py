@@ -20,6 +20,12 @@ class FetchedModel:
     mlmodel: MlModel
     facts: Mapping[str, Any]
 
+    @property
+    def input_example(self) -> Path | None:
+        """The example that the model was logged with, as a body of /invocations."""
+        name = self.mlmodel.serving_input_example
+        return None if name is None else self.artifacts / name
+
 
 def open_fetched(model_dir: Path) -> FetchedModel:
     """Check the files and read what describes them."""
@@ -29,4 +35,8 @@ def open_fetched(model_dir: Path) -> FetchedModel:
         facts: dict[str, Any] = json.loads((model_dir / FACTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StartError(INVALID_MODEL, f"{FACTS_FILE} cannot be read: {type(error).__name__}") from None
-    return FetchedModel(artifacts=artifacts, digest=digest, mlmodel=read_mlmodel(artifacts), facts=facts)
+    fetched = FetchedModel(artifacts=artifacts, digest=digest, mlmodel=read_mlmodel(artifacts), facts=facts)
+    example = fetched.input_example
+    if example is not None and not example.resolve().is_relative_to(artifacts.resolve()):
+        raise StartError(INVALID_MODEL, f"the input example {example.name!r} is not among the model's files")
+    return fetched

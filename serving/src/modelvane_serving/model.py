@@ -23,7 +23,6 @@ from modelvane_serving.decoding import JSON, InputSpec, ModelInput, decode_invoc
 from modelvane_serving.encoding import encode_predictions, to_json, to_plain
 from modelvane_serving.errors import ApiError, from_mlflow, invalid_request
 from modelvane_serving.failure import INPUT_EXAMPLE_FAILED, MODEL_LOAD_FAILED, StartError, one_line
-from modelvane_serving.mlmodel import MlModel
 
 _log = logging.getLogger(__name__)
 
@@ -100,14 +99,14 @@ def load_model(artifacts: Path) -> Model:
     )
 
 
-def verify_input_example(model: Model, artifacts: Path, facts: MlModel) -> None:
+def verify_input_example(model: Model, example: Path | None) -> None:
     """Answer the example that the model was logged with, by the same code that answers a request."""
-    if facts.serving_input_example is None:
+    if example is None:
         _log.info("the model was logged without an input example: nothing to verify it by")
         return
     started = time.monotonic()
     try:
-        model.answer((artifacts / facts.serving_input_example).read_bytes(), JSON)
+        model.answer(example.read_bytes(), JSON)
     except ApiError as error:
         raise StartError(INPUT_EXAMPLE_FAILED, f"the input example was refused: {error.message}") from None
     except OSError as error:

@@ -1,6 +1,6 @@
 """`modelvane-serving serve`: load what was fetched, try it, and only then listen.
 
-So a pod that is Ready has answered its own input example, whoever watches.
+So a pod that is Ready has answered its own input example and the user's requests, whoever watches.
 """
 
 import datetime
@@ -13,6 +13,7 @@ from modelvane_serving.metrics import Metrics
 from modelvane_serving.model import ENGINE, load_model, verify_input_example
 from modelvane_serving.server import DrainingServer
 from modelvane_serving.settings import ServeSettings
+from modelvane_serving.verification import read_schemas, verify_requests
 from modelvane_serving.workers import Gate, run_workers
 
 
@@ -26,9 +27,10 @@ def serve(settings: ServeSettings, listener: socket.socket, fetched: FetchedMode
 
 def _serve_one(settings: ServeSettings, listener: socket.socket, fetched: FetchedModel, gate: Gate | None) -> None:
     """Load, verify, wait for the other workers if there are any, serve."""
+    schemas = read_schemas(settings.verify_requests)
     model = load_model(fetched.artifacts)
     if settings.verify_input_example:
-        verify_input_example(model, fetched.artifacts, fetched.mlmodel)
+        verify_input_example(model, fetched.input_example)
     metrics = Metrics(model=settings.model_name, version=settings.model_version, revision=settings.revision)
     metrics.describe_model(run_id=fetched.facts.get("run_id") or "", digest=fetched.digest, engine=ENGINE)
     identity = Identity(
@@ -37,7 +39,14 @@ def _serve_one(settings: ServeSettings, listener: socket.socket, fetched: Fetche
         platform=f"mlflow_{fetched.mlmodel.flavor}",
         info=_describe(settings, fetched),
     )
-    app = App(model=model, identity=identity, metrics=metrics, max_body_bytes=settings.max_body_bytes)
+    app = App(
+        model=model,
+        identity=identity,
+        metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
+        input_example=fetched.input_example,
+    )
+    verify_requests(app, settings.verify_requests, schemas)
     server = DrainingServer(
         app,
         drain_seconds=settings.drain_seconds,
