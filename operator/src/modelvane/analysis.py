@@ -39,6 +39,8 @@ Finding = tuple[Verdict, str]
 
 def check(wanted: Analysis, m: Measurement) -> Check:
     """Judge what was measured in one window."""
+    if not _is_limited(wanted):
+        return Check(Verdict.PASSED, f"{m.candidate.requests} requests; no limit is set")
     if m.candidate.requests < wanted.min_requests:
         few = f"{m.candidate.requests} of the {wanted.min_requests} requests that minRequests asks for"
         return Check(Verdict.INCONCLUSIVE, f"{few}; {m.trouble}" if m.trouble else few)
@@ -52,8 +54,6 @@ def check(wanted: Analysis, m: Measurement) -> Check:
             findings.append((Verdict.PASSED if findings else Verdict.INCONCLUSIVE, said))
     if m.trouble:
         findings.append((Verdict.INCONCLUSIVE, m.trouble))
-    if not findings:
-        return Check(Verdict.PASSED, f"{m.candidate.requests} requests; no limit is set")
     for verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE):
         texts = [text for found, text in findings if found is verdict]
         if texts:
@@ -95,6 +95,12 @@ def describe_queries(m: Measurement) -> tuple[QuerySeen, ...]:
     return tuple(
         QuerySeen(name=name, value="no data" if value is None else f"{value:.6g}") for name, value in m.queries.items()
     )
+
+
+def _is_limited(wanted: Analysis) -> bool:
+    shares = (wanted.max_error_rate, wanted.max_error_rate_increase, wanted.max_latency_increase)
+    durations = (wanted.max_latency_p50, wanted.max_latency_p95, wanted.max_latency_p99)
+    return wanted.prometheus is not None or any(limit is not None for limit in (*shares, *durations))
 
 
 def _check_errors(wanted: Analysis, m: Measurement) -> Iterator[Finding]:

@@ -22,8 +22,8 @@ from modelvane.state import Key, Pod, Workload
 logger = logging.getLogger(__name__)
 
 LOOK_TIMEOUT = 2.0
-EARLY = timedelta(milliseconds=200)
-"""A run that was woken a moment too soon still looks: it would be woken a whole interval later."""
+EARLIEST = 0.8
+"""Part of an interval. A run that comes a moment too soon still looks: the next may come a whole interval later."""
 COMPARE_WAIT = 1.0
 COMPARE_AGAIN = 10.0
 """Seconds after which a comparison that ran into trouble is made once more."""
@@ -95,7 +95,7 @@ class Analyst:
     async def measure(self, trial: Trial, now: datetime) -> Measurement | None:
         """Return what both revisions did since `trial.start`, when it is time to look; None when nothing is new.
 
-        A window goes on growing while `start` stays, so a quiet service is judged once enough requests have come.
+        A window goes on growing until `start` moves on, so a quiet service is judged once enough requests have come.
         """
         try:
             return await self._measure(trial, now)
@@ -106,16 +106,15 @@ class Analyst:
 
     async def _measure(self, trial: Trial, now: datetime) -> Measurement | None:
         window = self._windows.get(trial.key)
-        begins = window is None or (window.start != trial.start and trial.start > window.at)
-        if window is None or window.revisions != trial.revisions or begins:
+        if window is None or window.revisions != trial.revisions or trial.start > max(window.start, window.at):
             (ours, _), (theirs, _) = await self._look_at(trial, now)
             self._windows[trial.key] = _Window(trial.revisions, trial.start, now, ours, theirs)
             self._fill_up(trial, trial.analysis.interval, (Figures(), Figures()))
             return None
-        if window.start != trial.start:
+        if trial.start > window.start:
             window = replace(window, start=trial.start, since=window.at, seen=(Figures(), Figures()))
             self._windows[trial.key] = window
-        if now - window.at < trial.analysis.interval - EARLY:
+        if now - window.at < trial.analysis.interval * EARLIEST:
             return None
         looks, (values, complaint) = await asyncio.gather(self._look_at(trial, now), self._ask(trial))
         (ours, trouble), (theirs, _) = looks
@@ -128,11 +127,6 @@ class Analyst:
             trouble = trouble or self._replay.trouble(trial.key, trial.candidate.revision)
         troubles = [text for text in (trouble, complaint) if text]
         return Measurement(window.since, now, *seen, values, "; ".join(troubles) or None)
-
-    def due_in(self, trial: Trial, now: datetime) -> timedelta:
-        """Say when the next look is worth a run."""
-        window = self._windows.get(trial.key)
-        return max(window.at + trial.analysis.interval - now, timedelta(0)) if window else timedelta(0)
 
     async def compare_predictions(self, trial: Trial, inputs: Sequence[bytes] | None) -> Comparison | None:
         """Return how the predictions of both compare, or None while that is still being found out.

@@ -131,10 +131,10 @@ def test_a_window_grows_until_it_is_begun_anew(pods: Pods, candidate: Workload, 
         trial = Trial(KEY, analysis(), candidate, stable, NOW)
         seen = []
         await analyst.measure(trial, NOW)
-        for i, start_at in enumerate((NOW, NOW, NOW + 2 * STEP, NOW + 2 * STEP), 1):
+        # The second check came to a verdict; the third did not, and its caller forgot about the second.
+        for i, start_at in enumerate((NOW, NOW, NOW + 2 * STEP, NOW), 1):
             await asyncio.to_thread(ask, pods.candidates[0], i)
             assert await analyst.measure(replace(trial, start=start_at), NOW + i * STEP - STEP / 2) is None
-            assert analyst.due_in(trial, NOW + i * STEP - STEP / 2) == STEP / 2
             seen.append(await analyst.measure(replace(trial, start=start_at), NOW + i * STEP))
         return seen
 

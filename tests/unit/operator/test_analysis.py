@@ -173,7 +173,9 @@ def test_a_broken_limit_fails_whatever_else_is_unknown() -> None:
 
 
 def test_no_limit_is_said_to_be_none() -> None:
+    """A rollout that only compares predictions does not wait for traffic."""
     assert judge(FAST) == passed("320 requests; no limit is set")
+    assert judge(Figures(), trouble="version 4 has no ready pod") == passed("0 requests; no limit is set")
 
 
 @pytest.mark.parametrize(
