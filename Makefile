@@ -64,12 +64,13 @@ lint: $(SYNCED) ## Style, imports between modules, generated files
 	.venv/bin/lint-imports --config operator/.importlinter --no-cache
 	$(PY) -m crds.sync --check
 	$(PY) -m docs.reference.generate --check
+	$(PY) -m docs.images.cli_status --check
 
 types: $(SYNCED) ## mypy --strict
 	$(PY) -m mypy
 
-test-unit: $(SYNCED) ## Pure code and golden manifests, no cluster
-	$(PYTEST) tests/unit tests/golden
+test-unit: $(SYNCED) ## Pure code, golden manifests and the command line, no cluster
+	$(PYTEST) tests/unit tests/golden tests/cli
 
 test-charts: $(SYNCED) ## Render, lint and break the charts, no cluster
 	@PATH="$$($(PY) -m tests.cluster tools):$$PATH" $(PYTEST) tests/charts
@@ -90,7 +91,7 @@ test-e2e: $(SYNCED) ## End to end on the cluster that is up; one test: make test
 	@$(IN_CLUSTER) $(PYTEST) tests/e2e
 
 ##@ Files that are made from others
-.PHONY: format crds reference golden
+.PHONY: format crds reference golden pictures
 format: $(SYNCED) ## Format the Python code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -100,6 +101,9 @@ crds: $(SYNCED) ## Copy the CRDs into the chart
 
 reference: crds ## Write docs/reference from the CRDs and the charts' values
 	$(PY) -m docs.reference.generate
+
+pictures: $(SYNCED) ## Draw the pictures of docs that show the command line
+	$(PY) -m docs.images.cli_status
 
 golden: $(SYNCED) ## Write the golden manifests anew; read the difference before you commit it
 	$(PY) -m tests.golden

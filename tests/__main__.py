@@ -51,6 +51,7 @@ BEFORE_CLUSTER = (
     Stage("types", ("make", "--no-print-directory", "types")),
     pytest_stage("unit"),
     pytest_stage("golden"),
+    pytest_stage("cli"),
     pytest_stage("serving"),
 )
 ON_CLUSTER = (

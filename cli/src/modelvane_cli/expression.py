@@ -27,6 +27,12 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_HINTS = {
+    "&": '; write "and"',
+    "|": '; write "or"',
+    "=": "; write ==, >= or <=",
+    "'": "; write names in double quotes",
+}
 _WORD = r"[^\W\d][\w/-]*"
 _QUOTED = r'"(?:[^"\\]|\\["\\])*"'
 _TOKEN = re.compile(
@@ -258,7 +264,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
         if not match or not match.lastgroup:
             start = position + len(text[position:]) - len(text[position:].lstrip())
             wrong = text[start]
-            hint = {"&": '; write "and"', "|": '; write "or"', "=": "; write =="}.get(wrong, "")
+            hint = _HINTS.get(wrong, "")
             raise ExpressionError(f"at character {start + 1} is {wrong}, which begins nothing known here{hint}")
         yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)
         position = match.end()

@@ -97,7 +97,7 @@ def _follow(cluster: Cluster, name: str, *, as_json: bool) -> None:
     last: object = None
     while True:
         seen = see(cluster, cluster.namespace, name)
-        news: object = seen.document() if as_json else tree.line(seen, _now())
+        news: object = seen.document() if as_json else tree.line(seen)
         if news != last:
             last = news
             if as_json:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from modelvane_cli.seen import Manifest, Seen
+from modelvane_cli.seen import Seen
 from modelvane_cli.words import left, parse_duration, parse_time
 
 _CONDITIONS = {
@@ -66,51 +66,36 @@ def advice(seen: Seen) -> list[str]:
     return []
 
 
-def step(seen: Seen) -> Manifest:
-    """Return the step of the Canary that is being done, empty if there is none."""
-    number = seen.part("candidate").get("step")
-    steps = (seen.spec.get("strategy") or {}).get("steps") or ()
-    return dict(steps[number - 1]) if isinstance(number, int) and 0 < number <= len(steps) else {}
-
-
 def pause_ends(seen: Seen) -> datetime | None:
-    """Return when the pause of this step is over, if a time was set."""
-    began = parse_time(seen.part("candidate").get("stepStartedAt"))
-    duration = parse_duration((step(seen).get("pause") or {}).get("duration"))
+    """Return when the pause of the present step is over, if a time was set and nobody has to say so."""
+    candidate, strategy = seen.part("candidate"), seen.spec.get("strategy") or {}
+    steps, number = strategy.get("steps") or (), candidate.get("step")
+    if candidate.get("paused") or strategy.get("type") != "Canary" or not number or number > len(steps):
+        return None
+    began = parse_time(candidate.get("stepStartedAt"))
+    duration = parse_duration((steps[number - 1].get("pause") or {}).get("duration"))
     return began + duration if began and duration is not None else None
 
 
-def describe_step(seen: Seen, now: datetime) -> str | None:
-    """Say which step it is and what ends it: `step 2 of 4 (50 %), pause 2m, 1m12s left`."""
-    candidate, wanted = seen.part("candidate"), step(seen)
-    number = candidate.get("step")
-    if not number:
-        return None
-    text = f"step {number}" + (f" of {candidate['steps']}" if candidate.get("steps") else "")
-    if "weight" in wanted:
-        text += f" ({wanted['weight']} %)"
-    pause = wanted.get("pause")
-    if candidate.get("paused"):
-        return f"{text}, paused"
-    if pause is None:
-        return text
-    ends = pause_ends(seen)
-    if ends is None:
-        duration = pause.get("duration")
-        return f"{text}, then pause {duration}" if duration else f"{text}, then waits for you"
-    return f"{text}, pause {pause['duration']}, {left(ends, now)}"
+def describe_progress(seen: Seen, now: datetime) -> str | None:
+    """Say what the candidate does or waits for, in the operator's words, and how long that still takes."""
+    message, ends = seen.part("candidate").get("message"), pause_ends(seen)
+    if ends is None or not message:
+        return str(message) if message else None
+    return f"{message}, {left(ends, now)}"
 
 
 def progress(seen: Seen, now: datetime) -> float | None:
-    """Return how far a rollout is, from 0 to 1: by its steps where it has some, else by its weight."""
-    candidate = seen.part("candidate")
+    """Return how far a rollout is, from 0 to 1: by the steps of a Canary, else by the pods that are ready."""
+    candidate, strategy = seen.part("candidate"), seen.spec.get("strategy") or {}
     if not candidate:
         return None
     number, steps = candidate.get("step"), candidate.get("steps")
-    if not number or not steps:
-        return min(1.0, float(candidate.get("weight") or 0) / 100)
-    began, ends = parse_time(candidate.get("stepStartedAt")), pause_ends(seen)
-    part = 0.0
-    if began and ends and ends > began:
-        part = min(1.0, max(0.0, (now - began) / (ends - began)))
-    return min(1.0, (float(number) - 1 + part) / float(steps))
+    if strategy.get("type") == "Canary":
+        if not number or not steps:
+            return 0.0
+        began, ends = parse_time(candidate.get("stepStartedAt")), pause_ends(seen)
+        part = (now - began) / (ends - began) if began and ends and ends > began else 0.0
+        return min(1.0, (float(number) - 1 + min(1.0, max(0.0, part))) / float(steps))
+    wanted = int(seen.spec.get("replicas") or 0)
+    return min(1.0, float(candidate.get("readyReplicas") or 0) / wanted) if wanted else 0.0

@@ -13,7 +13,7 @@ from modelvane_cli.words import how_long, parse_time, pointer_of, since
 
 Document = dict[str, Any]
 
-OUTCOMES = {"Promoted": "green", "RolledBack": "red", "Superseded": "bright_black", "Aborted": "yellow"}
+OUTCOMES = {"Promoted": "green", "RolledBack": "red", "Superseded": "dim", "Aborted": "yellow"}
 
 
 def summarize(resource: Manifest) -> Document:

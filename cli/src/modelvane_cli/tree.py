@@ -51,7 +51,7 @@ class Marks:
 def draw(seen: Seen, now: datetime, *, ascii_only: bool = False) -> Tree:
     """Draw all that is known about a ModelDeployment."""
     marks = Marks.of(ascii_only=ascii_only)
-    tree = Tree(_head(seen, marks), guide_style="bright_black", highlight=False)
+    tree = Tree(_head(seen, marks), guide_style="dim", highlight=False)
     shown: set[object] = set()
     for role in ("stable", "candidate", "warm"):
         part = seen.part(role)
@@ -71,10 +71,13 @@ def draw(seen: Seen, now: datetime, *, ascii_only: bool = False) -> Tree:
     _add_conditions(tree, seen, marks)
     if seen.events:
         branch = tree.add(Text("events", style="bold"))
-        for event in seen.events[-EVENTS:]:
+        shown_events = seen.events[-EVENTS:]
+        widest = max(len(event.reason) for event in shown_events)
+        for event in shown_events:
             style = "yellow" if event.warning else ""
             ago = (since(event.time, now) or "").rjust(5)
-            branch.add(Text.assemble((f"{ago}  ", "bright_black"), (f"{event.reason}  ", style), event.message))
+            reason = event.reason.ljust(widest)
+            branch.add(Text.assemble((f"{ago}  ", "dim"), (f"{reason}  ", style), event.message))
     return tree
 
 
@@ -84,6 +87,7 @@ def _head(seen: Seen, marks: Marks) -> RenderableType:
     wanted = desired.get("version")
     leads = f"{marks.leads_to} version {wanted}" if wanted else f"{marks.leads_to} nothing"
     first = Text.assemble((seen.name, "bold"), "  ", (phase, PHASES.get(phase, "bold red")))
+    first.append(f"  namespace {seen.namespace}", "dim")
     lines: list[RenderableType] = [first]
     where = [f"{pointer_of(seen.spec)} {leads}"] if status else [pointer_of(seen.spec)]
     lines.append(Text(marks.between.join([*where, *([str(status["url"])] if status.get("url") else [])])))
@@ -108,38 +112,30 @@ def _revision(seen: Seen, role: str, part: Manifest, marks: Marks, now: datetime
             facts.append(f"{ready} of {count(wanted, 'pod')} ready")
         ago = since(part.get("since"), now)
         facts += [f"for {ago}"] if ago else []
-    style = {"stable": "green", "candidate": "cyan", "warm": "bright_black"}[role]
-    text = _titled(role, marks.between.join(facts), style)
-    return text.append(f"  {part.get('revision', '')}", "bright_black")
+    style = {"stable": "green", "candidate": "cyan", "warm": "dim"}[role]
+    text = _titled(role.ljust(len("candidate")), marks.between.join(facts), style)
+    return text.append(f"  {part.get('revision', '')}", "dim")
 
 
 def _add_progress(branch: Tree, seen: Seen, part: Manifest, marks: Marks, now: datetime) -> None:
-    share = story.progress(seen, now)
-    if share is not None:
-        filled = round(share * BAR)
-        bar = Text.assemble(
-            (marks.done * filled, "cyan"), (marks.open * (BAR - filled), "bright_black"), f" {share:4.0%}"
-        )
-        step = story.describe_step(seen, now)
-        branch.add(bar.append(f"  {step}", "yellow" if part.get("paused") else "") if step else bar)
-    if part.get("message"):
-        branch.add(Text(str(part["message"])))
+    filled = round((story.progress(seen, now) or 0.0) * BAR)
+    bar = Text.assemble((marks.done * filled, "cyan"), (marks.open * (BAR - filled), "dim"))
+    told = story.describe_progress(seen, now)
+    branch.add(bar.append(f"  {told}", "yellow" if part.get("paused") else "default") if told else bar)
     if part.get("analysis"):
         branch.add(_analysis(part, now))
     elif part.get("failedChecks"):
         branch.add(Text(f"{count(part['failedChecks'], 'check')} failed", style="red"))
     predictions = part.get("predictions")
     if predictions:
-        numbers = f"{predictions.get('different', 0)} of {predictions.get('compared', 0)} answers differ"
-        message = predictions.get("message")
-        branch.add(_titled("predictions", numbers + (f": {message}" if message else "")))
+        branch.add(_titled("predictions", str(predictions.get("message", ""))))
 
 
 def _analysis(part: Manifest, now: datetime) -> RenderableType:
     analysis = part["analysis"]
     word, style = VERDICTS.get(analysis.get("verdict", ""), ("says nothing", "yellow"))
     ago, failed = since(analysis.get("checkedAt"), now), part.get("failedChecks") or 0
-    said = Text.assemble("analysis ", (word, style), f" {ago} ago" if ago else "")
+    said = Text.assemble(("analysis", "bold"), "  ", (word, style), f" {ago} ago" if ago else "")
     if failed:
         said.append(f", {count(failed, 'check')} failed so far", "red")
     if analysis.get("message"):
@@ -162,7 +158,7 @@ class _Figures:
                 told = ", ".join(f"{_header(key)} {figures[key]}" for key in keys if key in figures)
                 yield Text(f"{side}: {told or 'nothing'}")
             return
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("")
         for key in keys:
             table.add_column(_header(key), justify="right")
@@ -179,7 +175,7 @@ def _add_pods(branch: Tree, pods: Iterable[Pod], marks: Marks, now: datetime) ->
     for pod in pods:
         age = since(pod.since, now) or "?"
         if pod.ending:
-            mark, style, said = marks.waits, "bright_black", "is ending"
+            mark, style, said = marks.waits, "dim", "is ending"
         elif pod.ready:
             mark, style, said = marks.good, "green", f"ready for {age}"
         elif pod.trouble:
@@ -196,15 +192,15 @@ def _add_conditions(tree: Tree, seen: Seen, marks: Marks) -> None:
     branch = tree.add(Text("conditions", style="bold"))
     for one in sentences:
         mark, style = {True: (marks.good, "green"), False: (marks.bad, "red"), None: (marks.waits, "yellow")}[one.good]
-        branch.add(Text.assemble((f"{mark} ", style), one.text, "  ", (one.detail, "bright_black")))
+        branch.add(Text.assemble((f"{mark} ", style), one.text, "  ", (one.detail, "dim")))
 
 
 def _titled(title: str, said: str, style: str = "") -> Text:
     return Text.assemble((title, f"bold {style}".strip()), "  ", said)
 
 
-def line(seen: Seen, now: datetime) -> str:
-    """Say the state in one line, for a log."""
+def line(seen: Seen) -> str:
+    """Say the state in one line, for a log; nothing in it changes while nothing happens."""
     parts = [str(seen.status.get("phase") or "not seen by the operator")]
     for role in ("stable", "candidate"):
         part = seen.part(role)
@@ -212,10 +208,6 @@ def line(seen: Seen, now: datetime) -> str:
             weight = f" {part['weight']} %" if "weight" in part else ""
             ready = f" {part.get('readyReplicas', 0)}/{part['replicas']}" if "replicas" in part else ""
             parts.append(f"{role} {part.get('version')}{weight}{ready}")
-    candidate = seen.part("candidate")
-    step = story.describe_step(seen, now)
-    # Without what changes by itself: a line is printed when something happens.
-    parts += [step.split(",")[0] + (", paused" if candidate.get("paused") else "")] if step else []
     for kind in ("Stalled", "Reconciling", "Ready"):
         condition = seen.condition(kind)
         if condition and (kind == "Ready" or condition.get("status") == "True"):

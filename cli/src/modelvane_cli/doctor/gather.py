@@ -48,14 +48,15 @@ def _fields(cluster: Cluster) -> frozenset[str] | Unseen | None:
         return UNSEEN
     schemas = (described.get("components") or {}).get("schemas") or {}
     found = next((schema for name, schema in schemas.items() if name.endswith(".ModelDeployment")), None)
-    return frozenset(_paths(found, "")) if found else None
+    return frozenset(paths(found)) if found else None
 
 
-def _paths(schema: Any, prefix: str) -> list[str]:
+def paths(schema: Any, prefix: str = "") -> list[str]:
+    """Return the dotted names of all fields of a schema."""
     found: list[str] = []
     for name, child in (schema.get("properties") or {}).items():
         path = f"{prefix}{name}"
-        found += [path, *_paths(child, f"{path}.")]
+        found += [path, *paths(child, f"{path}.")]
     return found
 
 

@@ -55,7 +55,7 @@ def draw(facts: Facts, findings: Sequence[Finding], *, ascii_only: bool = False)
         mark, style = (marks.bad, "bold red") if finding.level == "problem" else (marks.waits, "bold yellow")
         parts.append(Text.assemble((f"{mark} {finding.about}", style), f": {finding.what}"))
         for title, said in (("why", finding.why), ("do", finding.do)):
-            parts.append(Padding(Text.assemble((f"{title:<5}", "bright_black"), said), (0, 0, 0, 4)))
+            parts.append(Padding(Text.assemble((f"{title:<5}", "dim"), said), (0, 0, 0, 4)))
     looked = f"{count(len(facts.models), 'ModelDeployment')}, {count(len(facts.registries), 'ModelRegistry')}"
     looked = looked.replace("ModelRegistrys", "ModelRegistries")
     problems = sum(finding.level == "problem" for finding in findings)
