@@ -105,10 +105,11 @@ class Worker(threading.Thread):
             connection.close()
             self._tally.failed(f"{reuse} connection: {type(error).__name__}: {error}")
             return
+        version = answer.headers.get("Modelvane-Model-Version", "unnamed")
         if answer.status != 200 or b'"predictions"' not in text:
-            self._tally.failed(f"HTTP {answer.status}: {text[:150].decode(errors='replace')}")
+            self._tally.failed(f"HTTP {answer.status} by version {version}: {text[:150].decode(errors='replace')}")
             return
-        self._tally.answered(answer.headers.get("Modelvane-Model-Version", "unnamed"), started, time.time())
+        self._tally.answered(version, started, time.time())
 
 
 class Target:

@@ -34,12 +34,14 @@ mlflow.models.set_model(Trait())
 
 
 class Trait(Enum):
-    """What a model does that matters to a test: its code for loading and for predicting."""
+    """What a model does that matters to a test: its code for loading and for predicting, and its example's x."""
 
     GOOD = "pass", 'return ["good"] * len(model_input)'
     BETTER = "pass", 'return ["better"] * len(model_input)'
     CANNOT_LOAD = f"raise RuntimeError({LOAD_ERROR!r})", "return []"
     FAILS_ITS_EXAMPLE = "pass", f"raise ValueError({EXAMPLE_ERROR!r})"
+    FAILS_UNDER_TRAFFIC = "pass", 'return [1 / (x - 1) and "bad" for x in model_input["x"]]'
+    SLOW_UNDER_TRAFFIC = "import time; self.sleep = time.sleep", 'self.sleep(0.3); return ["slow"] * len(model_input)'
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ def log_all(tracking_uri: str, folder: Path) -> dict[Trait, Logged]:
     """Log a model of each trait."""
     # MLflow would log the lock file of this checkout with each model.
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
-    example = pd.DataFrame(QUESTION["dataframe_split"]["data"], columns=["x"])
-    signature = infer_signature(example, ["good"])
+    asked = pd.DataFrame(QUESTION["dataframe_split"]["data"], columns=["x"])
+    signature = infer_signature(asked, ["good"])
     logged = {}
     with warnings.catch_warnings():
         # MLflow has advice about type hints and examples; these models are as they are on purpose.
@@ -65,6 +67,8 @@ def log_all(tracking_uri: str, folder: Path) -> dict[Trait, Logged]:
         mlflow.set_experiment("modelvane-e2e")
         for trait in Trait:
             load, predict = trait.value
+            # One model answers its example and nothing that the load generator asks.
+            example = asked + 1 if trait is Trait.FAILS_UNDER_TRAFFIC else asked
             code = folder / f"{trait.name.lower()}.py"
             code.write_text(_CODE.format(load=load, predict=predict))
             with mlflow.start_run(run_name=trait.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -104,6 +105,14 @@ class Scene:
         """Wait until a version serves alone with all its pods, and the status is about the present spec."""
         return self.until(f"version {version} serves alone", lambda seen: serves(seen, version), seconds=seconds)
 
+    def until_weight(self, weight: int, *, seconds: float = 60) -> Manifest:
+        """Wait until the candidate has a share of the traffic."""
+        return self.until(
+            f"the candidate has {weight}% of the traffic",
+            lambda seen: seen["status"].get("candidate", {}).get("weight") == weight,
+            seconds=seconds,
+        )
+
     def until_rejected(self, version: str, *, seconds: float = 60) -> Manifest:
         """Wait until a version is rejected and return the record of it."""
         seen = self.until(f"version {version} is rejected", lambda seen: bool(rejected(seen, version)), seconds=seconds)
@@ -140,6 +149,22 @@ class Scene:
         )
         assert traffic.versions == versions, f"answers came from versions {sorted(traffic.versions)}"
         assert traffic.rate() >= 100, f"only {traffic.rate():.0f} requests a second were sent"
+
+    def split_over(self, requests: int, version: str, weight: int) -> None:
+        """Count the answers of some seconds: a version's share of them must be its weight, within three sigma."""
+        start = len(self.load.so_far().seconds) + 2  # The gateway has the weight by then.
+        counted = eventually(
+            f"{requests} answers",
+            lambda: self.load.so_far().seconds[start:],
+            lambda seconds: sum(second.answered for second in seconds) >= requests,
+            show=lambda seconds: f"{sum(second.answered for second in seconds)} answers",
+        )
+        total = sum(second.answered for second in counted)
+        share, wanted = sum(second.count(version) for second in counted) / total, weight / 100
+        sigma = math.sqrt(wanted * (1 - wanted) / total)
+        assert abs(share - wanted) <= 3 * sigma, (
+            f"{share:.1%} of {total} answers are by version {version}, not {weight}%"
+        )
 
     def until_all_answers_are_by(self, version: str, *, seconds: float = 30) -> None:
         """Wait until three lines of the load generator in a row name no other version."""
