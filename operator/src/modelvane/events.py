@@ -1,6 +1,7 @@
 """Events: the story of a resource, told on the resource itself. One that is lost is no reason to fail."""
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -26,11 +27,16 @@ async def post_events(kube: Kube, key: Key, resource: dict[str, Any], events: Se
 
 
 def _build(key: Key, resource: dict[str, Any], event: Event, instance: str) -> dict[str, Any]:
+    """Write an event down. Its name begins with the resource's and goes on with the time.
+
+    kubectl lists by name and sorts by whole seconds, in which a rollout tells several sentences: so the story is listed
+    in the order in which it happened.
+    """
     now = datetime.now(UTC)
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
+        "metadata": {"name": f"{key.name}.{time.time_ns():016x}", "namespace": key.namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": key.kind,

@@ -131,7 +131,7 @@ class Kube:
         await self._call("delete", kind.path(namespace, name), body=body)
 
     async def post(self, kind: Kind, namespace: str, body: Object) -> None:
-        """Create an object with a generated name, such as an Event."""
+        """Create an object that is never changed, such as an Event."""
         await self._call("post", kind.path(namespace), body=body, field_manager=FIELD_MANAGER)
 
     async def _call(self, method: str, path: str, **parameters: Any) -> Object | None:
