@@ -47,9 +47,17 @@ def _note_measurement(o: Observed, candidate: Candidate) -> tuple[Candidate, tup
         told = f"version {candidate.version}: check {failed} of {wanted.failure_limit} failed: {check.message}"
         update = {"analysis": seen, "failed_checks": failed}
         return candidate.model_copy(update=update), (Event("CheckFailed", told, "Warning"),)
-    if check.verdict is analysis.Verdict.INCONCLUSIVE and _says_the_same(candidate.analysis, seen):
+    if check.verdict is analysis.Verdict.INCONCLUSIVE and (
+        _has_verdict(candidate) or _says_the_same(candidate.analysis, seen)
+    ):
         return candidate, ()
     return candidate.model_copy(update={"analysis": seen}), ()
+
+
+def _has_verdict(candidate: Candidate) -> bool:
+    """Say whether a check of this step came to a verdict: one that finds nothing to judge does not take that back."""
+    seen, started = candidate.analysis, candidate.step_started_at
+    return seen is not None and started is not None and seen.verdict != "Inconclusive" and seen.checked_at > started
 
 
 def _says_the_same(before: AnalysisSeen | None, seen: AnalysisSeen) -> bool:

@@ -178,7 +178,7 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
     # Without a gateway the weight is a share of pods, which changes with each of them: only a step's is worth telling.
     settled = situation.exact or step.step_started_at != before.step_started_at
     begins_or_ends = bool(shifted.weight) != bool(before.weight)
-    if begins_or_ends or (settled and shifted.weight != before.weight):
+    if begins_or_ends or (settled and shifted.weight != (before.weight or 0)):
         moved = "gets" if shifted.weight else "no longer gets"
         share = f"{shifted.weight}% of the traffic" if shifted.weight else "traffic: its pods are not ready"
         events.append(Event("TrafficShifted", f"{ledger.serving(memory)}, {name} {moved} {share}: {step.message}"))

@@ -106,7 +106,7 @@ async def _measure(
     """Ask the pods what the rollout in progress needs to know, as fields of an `Observed`."""
     candidate = memory.candidate
     coming = next((w for w in workloads if candidate and w.revision == candidate.revision), None)
-    if spec.analysis is None or candidate is None or coming is None or not coming.ready:
+    if spec.analysis is None or candidate is None or coming is None:
         analyst.forget(key)
         return {}
     serving = next((w for w in workloads if memory.stable and w.revision == memory.stable.revision), None)
@@ -116,7 +116,7 @@ async def _measure(
         start = max(start, seen.checked_at)
     trial = Trial(key, spec.analysis, coming, serving, start or now)
     found: dict[str, Any] = {}
-    if spec.analysis.predictions is not None and candidate.step is None:
+    if spec.analysis.predictions is not None and candidate.step is None and coming.ready:
         inputs = await _read_inputs(kube, key, spec.analysis.predictions)
         found["comparison"] = (
             inputs if isinstance(inputs, Comparison) else await analyst.compare_predictions(trial, inputs)
