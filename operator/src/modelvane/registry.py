@@ -6,6 +6,7 @@ it in its own words about exactly that model.
 """
 
 import os
+import random
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -34,6 +35,8 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+_REASONS_OF_ONE_MODEL = ("Unauthorized", "ServerError")
+"""What a registry may say about one model while it has others to show. All else is about the registry."""
 _environment_lock = threading.Lock()
 
 
@@ -99,6 +102,7 @@ class Reader:
         self._access = access
         self._store = store or _open(access)
         self._looked_at: set[ModelPointer] = set()
+        self._doubt: ModelPointer | None = None
 
     def read(
         self, wanted: Collection[ModelPointer], known: Mapping[ModelPointer, Resolution]
@@ -107,6 +111,8 @@ class Reader:
         with _explained(self._access.uri), self._context():
             names = {pointer.name for pointer in wanted if pointer.version is None}
             listed = _list(self._store, names)
+            doubts = [pointer for pointer in wanted if isinstance(known.get(pointer), Unreachable)]
+            self._doubt = random.choice(doubts) if doubts else None  # noqa: S311 - no secret
             read = {pointer: self._resolve(pointer, listed, known.get(pointer)) for pointer in wanted}
             return {**read, **self._look_again(read)}
 
@@ -138,19 +144,35 @@ class Reader:
                 return known
             self._looked_at.add(pointer)
             fixed = pointer.version
-            return _closer(self._access.uri, lambda: self._find_version(pointer, fixed))
+            return self._closer(pointer, known, lambda: self._find_version(pointer, fixed))
         seen = listed.get(pointer.name)
         resolution = resolve(pointer, seen) if seen else Absent(f"{pointer} does not exist")
         if isinstance(resolution, Found):
             if isinstance(known, Found) and known.version == resolution.version:
                 return known
             if seen is not None and _entry(seen, resolution.version) is None:
-                return _closer(self._access.uri, lambda: self._find_version(pointer, resolution.version))
+                return self._closer(pointer, known, lambda: self._find_version(pointer, resolution.version))
         if not isinstance(resolution, Absent):
             return resolution
         if self._access.is_http and isinstance(known, Absent):
             return resolution  # Confirmed when it went missing. Hosted registries may list no aliases at all.
-        return _closer(self._access.uri, lambda: self._confirm(pointer))
+        return self._closer(pointer, known, lambda: self._confirm(pointer))
+
+    def _closer(self, pointer: ModelPointer, known: Resolution | None, look: Callable[[], Resolution]) -> Resolution:
+        """Look closer at one pointer. What is refused or fails for it alone leaves the others as they are.
+
+        Of those that failed before, one is tried in a reading: there may be many, and a listing that has them again
+        tells it sooner.
+        """
+        if isinstance(known, Unreachable) and pointer != self._doubt:
+            return known
+        try:
+            with _explained(self._access.uri):
+                return look()
+        except UnreachableError as error:
+            if error.why.reason not in _REASONS_OF_ONE_MODEL:
+                raise
+            return error.why
 
     def _look_again(self, read: Mapping[ModelPointer, Resolution]) -> dict[ModelPointer, Resolution]:
         """Look whether a fixed version is still there: one in a reading, and each but once in the life of a reader."""
@@ -158,7 +180,7 @@ class Reader:
             if pointer.version is not None and isinstance(known, Found) and pointer not in self._looked_at:
                 self._looked_at.add(pointer)
                 fixed = pointer.version
-                seen = _closer(self._access.uri, lambda: self._find_version(pointer, fixed))  # noqa: B023 - run now
+                seen = self._closer(pointer, known, lambda: self._find_version(pointer, fixed))  # noqa: B023 - run now
                 return {} if isinstance(seen, Unreachable) else {pointer: seen}
         return {}
 
@@ -243,15 +265,6 @@ def _list(store: Store, names: Collection[str]) -> dict[str, Model]:
         token = page.token
         if not token or len(found) == len(names):
             return found
-
-
-def _closer(uri: str, look: Callable[[], Resolution]) -> Resolution:
-    """Look closer at one pointer; if that fails, only this pointer is unknown."""
-    try:
-        with _explained(uri):
-            return look()
-    except UnreachableError as error:
-        return error.why
 
 
 def _open(access: Access) -> Store:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException, RestException
 from modelvane.registry import Access, Reader, resolve
 from modelvane.spec import ModelPointer
 from modelvane.state import Absent, Found, NotReady, Resolution, Unreachable
-from modelvane.trouble import explain
+from modelvane.trouble import UnreachableError, explain
 
 URI = "http://mlflow:5000"
 PRODUCTION = ModelPointer(name="iris", stage="Production")
@@ -46,10 +46,17 @@ class Page(list[Model]):
 class Registry:
     """A registry in memory that counts how often it is asked, and can be told to lie or to fail."""
 
-    def __init__(self, *models: Model, listed: tuple[Model, ...] | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        *models: Model,
+        listed: tuple[Model, ...] | None = None,
+        error: Exception | None = None,
+        forbidden: str = " ",
+    ) -> None:
         self.models = {model.name: model for model in models}
         self.listed = listed if listed is not None else models
         self.error = error
+        self.forbidden = forbidden
         self.asked: list[str] = []
 
     def search_registered_models(
@@ -62,12 +69,16 @@ class Registry:
 
     def get_registered_model(self, name: str) -> Model:
         self.asked.append(f"model {name}")
+        if self.forbidden in name:
+            raise rest("PERMISSION_DENIED")
         if name not in self.models:
             raise rest("RESOURCE_DOES_NOT_EXIST")
         return self.models[name]
 
     def get_model_version(self, name: str, version: str) -> Version:
         self.asked.append(f"version {name}/{version}")
+        if self.forbidden in name:
+            raise rest("PERMISSION_DENIED")
         found = [v for v in self.models[name].latest_versions if v.version == version] if name in self.models else []
         if not found:
             raise rest("RESOURCE_DOES_NOT_EXIST")
@@ -153,9 +164,21 @@ def test_a_hosted_registry_may_list_no_aliases() -> None:
 def test_a_proxys_empty_answer_is_no_absence() -> None:
     registry = Registry(listed=())
     registry.models["iris"] = Model(name="")
-    resolution = read(registry, PRODUCTION, known=Found("3"))
-    assert isinstance(resolution, Unreachable)
-    assert resolution.reason == "UnexpectedAnswer"
+    with pytest.raises(UnreachableError) as raised:
+        read(registry, PRODUCTION, known=Found("3"))
+    assert raised.value.why.reason == "UnexpectedAnswer"
+
+
+def test_models_that_may_not_be_read_are_tried_one_in_a_reading_and_hide_no_other() -> None:
+    hidden = [ModelPointer(name=f"hidden-{number}", stage="Production") for number in range(20)]
+    registry = Registry(Model(latest_versions=[Version("3", "Production")]), forbidden="hidden")
+    reader = Reader(Access(URI, {}), store=registry)
+    known = reader.read([PRODUCTION, *hidden], {})
+    assert known[PRODUCTION] == Found("3", "run")
+    assert all(isinstance(known[pointer], Unreachable) for pointer in hidden)
+    registry.asked.clear()
+    assert reader.read([PRODUCTION, *hidden], known) == known
+    assert len(registry.asked) == 2
 
 
 def test_an_alias_on_an_old_version_is_looked_at_once() -> None:
@@ -191,8 +214,9 @@ def test_many_fixed_versions_are_looked_for_one_in_a_reading() -> None:
 def test_a_fixed_version_that_was_deleted_is_missed_and_one_that_cannot_be_read_is_not() -> None:
     registry = Registry(Model(latest_versions=[Version("3")]))
     known = Reader(Access(URI, {}), store=registry).read([THIRD], {})
-    registry.models["iris"].latest_versions[0].name = ""
+    registry.forbidden = "iris"
     assert Reader(Access(URI, {}), store=registry).read([THIRD], known) == known
+    registry.forbidden = " "
     registry.models.clear()
     gone = Reader(Access(URI, {}), store=registry).read([THIRD], known)
     assert gone == {THIRD: Absent("models:/iris/3 does not exist")}
