@@ -1,0 +1,73 @@
+"""One PostgreSQL, one MLflow with users and one proxy for all; a namespace and an operator for each module."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from examples.demo.install import CRDS, ROOT
+from examples.demo.kube import Namespace, run
+from images.build import ensure
+from tests.integration.registry import postgres
+from tests.integration.registry.mlflow_server import MlflowServer
+from tests.integration.registry.operator_process import Operator
+from tests.integration.registry.postgres import Postgres
+from tests.integration.registry.proxy import Proxy
+from tests.integration.registry.world import PASSWORD, USER, World
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Postgres]:
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    running = MlflowServer(tmp_path_factory.mktemp("mlflow"), database.uri)
+    try:
+        running.start()
+        running.call("POST", "users/create", username=USER, password=PASSWORD)
+        yield running
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="session")
+def crds() -> None:
+    files = [f"--filename={ROOT / 'crds' / name}.yaml" for name in ("modeldeployments", "modelregistries")]
+    run(["kubectl", "apply", "--server-side", "--force-conflicts", *files])
+    run(["kubectl", "wait", "crd", *CRDS, "--for=condition=Established", "--timeout=30s"])
+
+
+@pytest.fixture(scope="session")
+def pod_image() -> str:
+    return ensure(("base",))["base"].ref
+
+
+@pytest.fixture(scope="module")
+def world(
+    crds: None,
+    database: Postgres,
+    server: MlflowServer,
+    pod_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """Make a namespace with an operator, the Secret and the ModelRegistry `default`."""
+    namespace = Namespace(f"mv-registry-{secrets.token_hex(3)}")
+    proxy = Proxy(server.url)
+    operator = Operator(tmp_path_factory.mktemp("operator"), namespace.name, pod_image)
+    namespace.create()
+    proxy.start()
+    try:
+        made = World(namespace, operator, database, server, proxy, pod_image)
+        made.set_credentials(USER, PASSWORD)
+        made.set_registry()
+        operator.start()
+        yield made
+    finally:
+        operator.kill()
+        proxy.stop()
+        namespace.delete(wait=False)
