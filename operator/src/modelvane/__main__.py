@@ -18,6 +18,7 @@ from modelvane.handlers import build_handlers, build_kopf_settings
 from modelvane.http import listen, start_http
 from modelvane.kube import Kube, connect
 from modelvane.leader import LostLeadershipError, lead
+from modelvane.observe import Observer
 from modelvane.poller import Poller
 from modelvane.queue import Queue
 from modelvane.reconcile import Reconciler
@@ -70,7 +71,7 @@ async def act(
     registrar = Registrar(kube, queue.add, poller.kick, settings.webhook_url)
     registries = RegistryReconciler(kube, poller, registrar, settings.pod_name)
     analyst = Analyst(queue.add)
-    reconciler = Reconciler(kube, poller, analyst, registries, settings.serving_image, settings.pod_name)
+    reconciler = Reconciler(kube, Observer(kube, poller, analyst), poller, registries, settings)
     started = asyncio.Event()
     watching = kopf.operator(
         ready_flag=started,

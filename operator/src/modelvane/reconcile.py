@@ -14,17 +14,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelvane import manifests, metrics
-from modelvane.analyst import Analyst
 from modelvane.decide import REFUSAL_RETRY, decide
 from modelvane.events import post_events
 from modelvane.kube import BUDGET, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Kube, RefusedError
 from modelvane.memory import Memory
 from modelvane.names import ANNOTATION_APPLIED, deployment_name
-from modelvane.observe import explain_invalid, observe, read_memory
+from modelvane.observe import Observer, explain_invalid, read_memory
 from modelvane.poller import Poller
 from modelvane.queue import TryAgainError
 from modelvane.registries import RESYNC, RegistryReconciler
 from modelvane.routing import apply_routing
+from modelvane.settings import Settings
 from modelvane.spec import ModelDeploymentSpec
 from modelvane.state import Event, Hold, Key, Observed, Plan
 from modelvane.status import build_invalid_status, build_status, with_status
@@ -41,20 +41,13 @@ class Reconciler:
     """Runs keys."""
 
     def __init__(
-        self,
-        kube: Kube,
-        poller: Poller,
-        analyst: Analyst,
-        registries: RegistryReconciler,
-        serving_image: str,
-        instance: str,
+        self, kube: Kube, observer: Observer, poller: Poller, registries: RegistryReconciler, settings: Settings
     ) -> None:
-        self._registries = registries
         self._kube = kube
+        self._observer = observer
         self._poller = poller
-        self._analyst = analyst
-        self._serving_image = serving_image
-        self._instance = instance
+        self._registries = registries
+        self._settings = settings
 
     async def run(self, key: Key) -> timedelta | None:
         """Bring one object's world to what it should be, and say when to look again."""
@@ -79,8 +72,7 @@ class Reconciler:
     async def _run_deployment(self, key: Key) -> timedelta | None:
         resource = await self._kube.get(MODEL_DEPLOYMENT, key.namespace, key.name)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
-            self._poller.forget(key)
-            self._analyst.forget(key)
+            self._observer.forget(key)
             return None
         now = datetime.now(UTC)
         try:
@@ -90,7 +82,7 @@ class Reconciler:
             status = build_invalid_status(memory, generation, explain_invalid(error), now)
             await self._write_status(resource, memory, status)
             return RESYNC
-        observed = await observe(self._kube, self._poller, self._analyst, key, resource, spec)
+        observed = await self._observer.observe(key, resource, spec)
         plan = self._write_back(key, observed, decide(observed, now))
         refusal = await self._apply(key, observed, plan)
         if refusal is not None and refusal.reason in (REASON_SERVICE_REFUSED, REASON_ROUTE_REFUSED):
@@ -136,7 +128,7 @@ class Reconciler:
         for revision, replicas in plan.create:
             if deployment_name(o.name, revision.name) in o.taken:
                 continue
-            manifest = manifests.build_deployment(o, revision, replicas, self._serving_image)
+            manifest = manifests.build_deployment(o, revision, replicas, self._settings.serving_image)
             try:
                 await self._kube.apply(DEPLOYMENT, manifest)
             except RefusedError as error:
@@ -174,4 +166,4 @@ class Reconciler:
         """Tell the story, once the status that it belongs to is written."""
         if plan.memory.history[:1] != before.history[:1] and plan.memory.history:
             metrics.ROLLOUTS.labels(plan.memory.history[0].outcome).inc()
-        await post_events(self._kube, key, resource, plan.events, self._instance)
+        await post_events(self._kube, key, resource, plan.events, self._settings.pod_name)
