@@ -56,6 +56,8 @@ def tell(namespace: Namespace, screen: Screen) -> int:
             story.serve_first_version(registry)
             story.roll_to_second_version(registry, load)
             story.refuse_third_version(registry, load)
+            story.roll_to_fourth_version_by_canary(registry, load)
+            story.catch_fifth_version(registry, load)
         summary = story.summary(load)
     finally:
         story.close()

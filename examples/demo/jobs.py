@@ -11,7 +11,7 @@ import yaml
 from examples.demo.kube import Namespace, is_true
 
 HERE = Path(__file__).parent
-SCRIPTS = ("train.py", "train_broken.py")
+SCRIPTS = ("train.py", "train_broken.py", "train_fragile.py")
 
 
 class JobFailedError(Exception):

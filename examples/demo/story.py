@@ -7,6 +7,7 @@ import time
 import urllib.request
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from examples.demo import jobs, timeline, view
 from examples.demo.install import ROOT, image_values, install, may_install_crds, reference
@@ -14,9 +15,10 @@ from examples.demo.kube import Manifest, Namespace, wait_gone
 from examples.demo.loadpod import LoadPod
 from examples.demo.registry import Registry
 from examples.demo.screen import Screen
-from examples.demo.summary import Promotion, Summary
+from examples.demo.summary import FRAGILE, Promotion, Rollback, Summary, is_by
 from examples.demo.watch import Watch
 
+HERE = Path(__file__).parent
 MODEL = "iris"
 FLOWER = {
     "dataframe_split": {
@@ -45,6 +47,8 @@ class Story:
     image: str = ""
     promotion: Promotion | None = None
     rejection: Manifest | None = None
+    canary: tuple[timeline.Share, ...] = ()
+    rollback: Manifest | None = None
     watches: list[Watch] = field(default_factory=list)
 
     def install(self) -> None:
@@ -117,11 +121,37 @@ class Story:
         if self.rejection:
             self.screen.say(f"  Rejected: {self.rejection['reason']}: {self.rejection['message']}")
 
+    def roll_to_fourth_version_by_canary(self, registry: Registry, load: LoadPod) -> None:
+        """Give version 4 a third of the traffic, then half, and let it be judged at each step."""
+        self.screen.heading("Roll out version 4 by canary: a third of the traffic, half of it, all of it")
+        with self.screen.step("Apply examples/demo/iris-canary.yaml: steps, and an analysis of each"):
+            self.namespace.kubectl("apply", f"--filename={HERE / 'iris-canary.yaml'}")
+        self._train(registry, "train.py", "--regularization=10")
+        self._promote_and_follow(registry, load, "4", serving="4")
+        self.canary = tuple(timeline.shares(self.watches[-1].seen(), load.so_far(), "4"))
+
+    def catch_fifth_version(self, registry: Registry, load: LoadPod) -> None:
+        """Promote a version that only real traffic finds out, and see it rolled back."""
+        self.screen.heading(f"Promote version {FRAGILE}, which passes its input example and fails on other flowers")
+        self._train(registry, "train_fragile.py")
+        self._promote_and_follow(registry, load, FRAGILE, serving="4")
+        self.rollback = view.rejection(self._deployment(), FRAGILE)
+        if self.rollback:
+            self.screen.say(f"  Rolled back: {self.rollback['reason']}: {self.rollback['message']}")
+
     def summary(self, load: LoadPod) -> Summary:
         """End the traffic and return all the figures."""
         traffic = load.stop()
-        served = view.serves_only(self._deployment(), "2") and "3" not in traffic.versions
-        return Summary(traffic, self.promotion, self.rejection if served else None)
+        never_answered = "3" not in traffic.versions
+        served = view.serves_only(self._deployment(), "4")
+        failed = [
+            (second.at, sum(n for why, n in second.errors.items() if is_by(FRAGILE, why))) for second in traffic.seconds
+        ]
+        failing = [(at, count) for at, count in failed if count]
+        rollback = None
+        if served and self.rollback and failing:
+            rollback = Rollback(self.rollback, sum(count for _, count in failing), failing[-1][0] - failing[0][0])
+        return Summary(traffic, self.promotion, self.rejection if never_answered else None, self.canary, rollback)
 
     def close(self) -> None:
         """End what runs beside the story."""

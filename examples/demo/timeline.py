@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from examples.demo.kube import Manifest, is_true
+from examples.demo.traffic import Traffic
 from examples.demo.watch import Seen
 
 VERSION_LABEL = "serving.modelvane.dev/model-version"
@@ -42,6 +44,32 @@ def split(promoted: float, pods: Iterable[Seen], version: str, first_answer: flo
             stretches.append(Stretch(what, moment - before))
             before = moment
     return [*stretches, Stretch("traffic reaches it", first_answer - before)]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A step of a canary: the weight that its status named, and the share of the answers that came of it."""
+
+    weight: int
+    share: float
+    answers: int
+
+
+def shares(deployments: Iterable[Seen], traffic: Traffic, version: str) -> list[Share]:
+    """Count who answered while each weight was in effect. The seconds in which it changed belong to neither."""
+    changes: list[tuple[float, int | None]] = []
+    for seen in deployments:
+        candidate = seen.resource.get("status", {}).get("candidate", {})
+        weight = candidate.get("weight") if candidate.get("version") == version else None
+        if not changes or changes[-1][1] != weight:
+            changes.append((seen.at, weight))
+    found = []
+    for (start, weight), (end, _) in pairwise(changes):
+        seconds = [second for second in traffic.seconds if start + 2 <= second.at <= end]
+        answers = sum(second.answered for second in seconds)
+        if weight and answers:
+            found.append(Share(weight, sum(second.count(version) for second in seconds) / answers, answers))
+    return found
 
 
 def _first(seen: Iterable[Seen], fact: Callable[[Manifest], bool]) -> Seen | None:

@@ -12,13 +12,13 @@ BAR = 30
 
 def table(second: Second, total: Traffic, deployment: Manifest, since: float) -> list[str]:
     """Draw who serves how much in this second, a row for each version that serves or wants to."""
-    rows = [f"{'version':<9}{'is':<11}{'pods ready':<12}{'answers/s':>9}  share"]
+    rows = [f"{'version':<9}{'is':<11}{'pods ready':<12}{'weight':>6}{'answers/s':>11}  share"]
     for version in sorted(_known(second, deployment), key=_number):
         answers = second.count(version)
         share = answers / second.answered if second.answered else 0.0
         bar = ("█" * round(share * BAR)).ljust(BAR)
-        state = f"{_role(version, deployment):<11}{_pods(version, deployment):<12}"
-        rows.append(f"{version:<9}{state}{answers:>9}  {bar} {share:4.0%}")
+        state = f"{_role(version, deployment):<11}{_pods(version, deployment):<12}{_weight(version, deployment):>6}"
+        rows.append(f"{version:<9}{state}{answers:>11}  {bar} {share:4.0%}")
     rows.append(f"{since:.0f} s after the promotion · {total.sent} requests, {total.failed} failed{_latency(second)}")
     return rows
 
@@ -26,7 +26,7 @@ def table(second: Second, total: Traffic, deployment: Manifest, since: float) ->
 def line(second: Second, total: Traffic, deployment: Manifest, since: float) -> str:
     """Say the same in one line."""
     parts = [
-        f"v{version} {second.count(version):>3}/s ({_role(version, deployment)})"
+        f"v{version} {second.count(version):>3}/s ({_role(version, deployment)} {_weight(version, deployment)})"
         for version in sorted(_known(second, deployment), key=_number)
     ]
     return f"+{since:4.1f} s  {' · '.join(parts)} · {total.failed} failed"
@@ -66,6 +66,14 @@ def _role(version: str, deployment: Manifest) -> str:
         if status.get(role, {}).get("version") == version:
             return role
     return "rejected" if rejection(deployment, version) else "old"
+
+
+def _weight(version: str, deployment: Manifest) -> str:
+    for role in ("candidate", "stable"):
+        state = deployment.get("status", {}).get(role, {})
+        if state.get("version") == version:
+            return f"{state.get('weight', 0)}%"
+    return "-"
 
 
 def _pods(version: str, deployment: Manifest) -> str:

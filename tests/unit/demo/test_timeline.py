@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from examples.demo.timeline import split
+from examples.demo.timeline import Share, shares, split
+from examples.demo.traffic import Answers, Second, Traffic
 from examples.demo.watch import Seen
 
 
@@ -55,3 +56,15 @@ def test_a_moment_that_was_not_seen_counts_to_the_next() -> None:
 def test_a_watch_that_lags_behind_the_traffic_makes_no_negative_stretch() -> None:
     seen = [Seen(11.0, pod("new", "2")), Seen(14.0, pod("new", "2", true=("Ready",)))]
     assert [stretch.seconds for stretch in split(10.0, seen, "2", 13.0)] == [1.0, 2.0, 0.0]
+
+
+def test_the_shares_of_a_canary_are_counted_while_each_weight_was_in_effect() -> None:
+    seconds = []
+    for at in range(100, 120):
+        ours = 33 if at < 110 else 50
+        answers = {"3": Answers(100 - ours, at, at + 1), "4": Answers(ours, at, at + 1)}
+        seconds.append(Second(float(at), answers, {}, 1.0, 2.0, done=False))
+    statuses = [(100.0, {"version": "4", "weight": 0}), (101.0, {"version": "4", "weight": 33})]
+    statuses += [(105.0, {"version": "4", "weight": 33}), (109.0, {"version": "4", "weight": 50}), (118.0, {})]
+    deployments = [Seen(at, {"status": {"candidate": candidate}}) for at, candidate in statuses]
+    assert shares(deployments, Traffic(seconds), "4") == [Share(33, 0.33, 700), Share(50, 0.5, 800)]
