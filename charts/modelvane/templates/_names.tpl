@@ -22,6 +22,17 @@
 {{- include "modelvane.fullname" . }}-metrics
 {{- end -}}
 
+{{- define "modelvane.webhookServiceName" -}}
+{{- include "modelvane.fullname" . }}-webhook
+{{- end -}}
+
+{{/* Where MLflow reaches the operator. */}}
+{{- define "modelvane.webhookUrl" -}}
+{{- $service := printf "http://%s.%s.svc" (include "modelvane.webhookServiceName" .) .Release.Namespace -}}
+{{- $port := int .Values.webhook.service.port -}}
+{{- .Values.webhook.url | default (eq $port 80 | ternary $service (printf "%s:%d" $service $port)) -}}
+{{- end -}}
+
 {{/* What selects the operator's pods. It can never change: a Deployment's selector is immutable. */}}
 {{- define "modelvane.selectorLabels" -}}
 app.kubernetes.io/name: modelvane

@@ -59,6 +59,30 @@ def test_operator_is_probed_on_its_one_port() -> None:
     }
 
 
+def test_operator_takes_no_webhooks_unasked() -> None:
+    assert [item["metadata"]["name"] for item in rendered({}) if item["kind"] == "Service"] == ["modelvane-metrics"]
+
+
+@pytest.mark.parametrize(
+    ("webhook", "url"),
+    [
+        ({}, "http://modelvane-webhook.ml.svc"),
+        ({"service": {"port": 8090}}, "http://modelvane-webhook.ml.svc:8090"),
+        ({"url": "https://hooks.example.com"}, "https://hooks.example.com"),
+    ],
+)
+def test_operator_takes_webhooks_on_a_port_of_their_own(webhook: dict[str, Any], url: str) -> None:
+    objects = helm.manifests(
+        "modelvane", {"webhook": {"enabled": True, **webhook}}, release="modelvane", namespace="ml"
+    )
+    container = helm.one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert (variables["MODELVANE_WEBHOOK_PORT"], variables["MODELVANE_WEBHOOK_URL"]) == ("8090", url)
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}, {"name": "webhook", "containerPort": 8090}]
+    port = helm.one(objects, "Service", "modelvane-webhook")["spec"]["ports"][0]
+    assert (port["port"], port["targetPort"]) == (webhook.get("service", {}).get("port", 80), "webhook")
+
+
 def test_chart_version_alone_restarts_no_operator() -> None:
     labels = helm.one(rendered({}), "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert labels.keys() == {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}

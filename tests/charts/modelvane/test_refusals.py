@@ -41,6 +41,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         "at '/logLevel': value must be one of 'debug', 'info', 'warning', 'error'",
     ),
     "poll interval without a unit": ({"registry": {"pollInterval": "5"}}, "at '/registry/pollInterval': '5' does not"),
+    "webhook address without a scheme": ({"webhook": {"url": "hooks.example.com"}}, "at '/webhook/url': 'hooks."),
+    "registry with a webhook that nobody takes": (
+        {"registry": {"create": True, "webhookSecret": "webhook"}},
+        'registry.webhookSecret is "webhook" but webhook.enabled is false: the operator would take no webhooks; '
+        "set webhook.enabled=true",
+    ),
     "registry without a name": ({"registry": {"name": ""}}, "at '/registry/name': minLength: got 0, want 1"),
     "port out of range": (
         {"metrics": {"service": {"port": 70000}}},

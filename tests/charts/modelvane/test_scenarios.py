@@ -51,7 +51,8 @@ def test_selectors_find_the_operators_pods_and_no_others(values: pathlib.Path) -
     objects = rendered(values)
     deployment = helm.one(objects, "Deployment")
     labels = deployment["spec"]["template"]["metadata"]["labels"].items()
-    selectors = [deployment["spec"]["selector"]["matchLabels"], helm.one(objects, "Service")["spec"]["selector"]]
+    selectors = [deployment["spec"]["selector"]["matchLabels"]]
+    selectors += [item["spec"]["selector"] for item in objects if item["kind"] == "Service"]
     selectors += [item["spec"]["selector"]["matchLabels"] for item in objects if item["kind"] == "PodDisruptionBudget"]
     for selector in selectors:
         assert selector.items() <= labels
