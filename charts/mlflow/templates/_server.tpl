@@ -32,6 +32,12 @@ MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: {{ join "," . | quote }}
 MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX: {{ .Values.modelSourcePattern | quote }}
 MLFLOW_SERVER_ENABLE_JOB_EXECUTION: {{ .Values.jobExecution | quote }}
 MLFLOW_DISABLE_TELEMETRY: {{ not .Values.telemetry | quote }}
+{{- if .Values.webhooks.allowHttp }}
+MLFLOW_WEBHOOK_ALLOWED_SCHEMES: https,http
+{{- end }}
+{{- if .Values.webhooks.allowPrivateAddresses }}
+MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS: "true"
+{{- end }}
 {{- if .Values.metrics.enabled }}
 MLFLOW_EXPOSE_PROMETHEUS: /tmp/prometheus
 {{- end }}
@@ -42,5 +48,6 @@ GIT_PYTHON_REFRESH: quiet
 
 {{/* Variables that the chart sets one by one; setting one again in extraEnv would make the pod invalid. */}}
 {{- define "mlflow.server.reservedEnv" -}}
+{{- if .Values.webhooks.encryptionKeySecret }}MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY {{ end -}}
 POD_IP MLFLOW_SERVER_ALLOWED_HOSTS PGHOST PGPORT PGDATABASE PGSSLMODE PGCONNECT_TIMEOUT PGAPPNAME PGUSER PGPASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY MLFLOW_ARTIFACTS_DESTINATION
 {{- end -}}

@@ -46,6 +46,10 @@ What a schema cannot say: values that need or exclude each other. All problems a
   {{- $problems = append $problems (printf "image.tag is %s but MLflow before 3.11 has known holes (CVE-2026-2651, CVE-2026-4137 and older): take a newer image, or set allowUnsupportedVersion=true if you accept them" $v.image.tag) -}}
 {{- end -}}
 
+{{- if and (or $v.webhooks.allowHttp $v.webhooks.allowPrivateAddresses) (not $v.webhooks.encryptionKeySecret) -}}
+  {{- $problems = append $problems "webhooks are opened without a key for their secrets, which would be lost with each restart: set webhooks.encryptionKeySecret" -}}
+{{- end -}}
+
 {{- $reserved := splitList " " (include "mlflow.server.reservedEnv" .) -}}
 {{- range $v.extraEnv -}}
   {{- if has .name $reserved -}}

@@ -94,6 +94,18 @@ BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["image.tag is v3.10.1 but MLflow before 3.11 has known holes", "set allowUnsupportedVersion=true"],
     ),
     "moving tag": ({**EXTERNAL, "image": {"tag": "latest"}}, ["image.tag is latest", "name a version"]),
+    "webhooks without a key": (
+        {**EXTERNAL, "webhooks": {"allowHttp": True}},
+        ["webhooks are opened without a key for their secrets", "set webhooks.encryptionKeySecret"],
+    ),
+    "key of the webhooks given twice": (
+        {
+            **EXTERNAL,
+            "webhooks": {"encryptionKeySecret": "key"},
+            "extraEnv": [{"name": "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", "value": "x"}],
+        },
+        ["extraEnv sets MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, which the chart sets from its own values"],
+    ),
     "variable of the chart": (
         {**EXTERNAL, "extraEnv": [{"name": "PGPASSWORD", "value": "x"}]},
         ["extraEnv sets PGPASSWORD, which the chart sets from its own values"],

@@ -135,6 +135,7 @@ def test_defaults_are_quiet_and_proxied() -> None:
     assert (
         not {"MLFLOW_EXPOSE_PROMETHEUS", "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"} & found.keys()
     )
+    assert [name for name in found.keys() | environment(server(render(EXTERNAL))).keys() if "WEBHOOK" in name] == []
 
 
 @pytest.mark.parametrize(
@@ -183,6 +184,15 @@ def test_readiness_asks_the_database_and_liveness_does_not() -> None:
 def test_disruption_budget_comes_with_the_second_replica(replicas: int, budgets: int) -> None:
     kinds = [o["kind"] for o in render({**EXTERNAL, "replicas": replicas})]
     assert kinds.count("PodDisruptionBudget") == budgets
+
+
+def test_webhooks_are_opened_with_a_key_for_their_secrets() -> None:
+    values = {**EXTERNAL, "webhooks": {"encryptionKeySecret": "key", "allowHttp": True, "allowPrivateAddresses": True}}
+    found = config(render(values))
+    assert found["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] == "https,http"
+    assert found["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] == "true"
+    name = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"
+    assert environment(server(render(values)))[name] == secret_key("key", name)
 
 
 def test_extra_environment_follows_that_of_the_chart() -> None:
