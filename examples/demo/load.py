@@ -2,8 +2,10 @@
 
 Each worker keeps one connection and sends on it; one request in ten opens a connection of its own, as a new client
 would. It begins when the target answers for the first time. Nothing is sent twice: whatever is not a good answer is a
-failure, a refused connection as much as a 500. Once a second a line of JSON says what came back since the last one, by
-the model version that the answers name. SIGTERM ends it: what is under way is finished, counted and printed.
+failure, a refused connection as much as a 500. Once a second a line of JSON lists what came back since the last one:
+for each request how many milliseconds before the line it ended, how many it took, the model version that the answer
+names (empty for none), 1 if its connection had carried a request before and 0 if it was new, and what was wrong, if
+anything was. SIGTERM ends it: what is under way is finished and printed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import signal
 import threading
 import time
 import urllib.parse
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,39 +31,24 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reset()
+        self._ended: list[tuple[float, float, str, bool, str | None]] = []
 
-    def _reset(self) -> None:
-        self._versions: dict[str, dict[str, float]] = {}
-        self._errors: Counter[str] = Counter()
-        self._milliseconds: list[float] = []
-
-    def answered(self, version: str, started: float, ended: float) -> None:
-        """Count a good answer by the version that gave it."""
+    def note(self, started: float, version: str, kept: bool, wrong: str | None) -> None:
+        """Note a request that has ended just now."""
+        ended = time.time()
         with self._lock:
-            seen = self._versions.setdefault(version, {"answers": 0, "first": ended, "last": ended})
-            seen["answers"] += 1
-            seen["last"] = ended
-            self._milliseconds.append((ended - started) * 1000)
-
-    def failed(self, why: str) -> None:
-        """Count a request that did not get a good answer."""
-        with self._lock:
-            self._errors[why[:200]] += 1
+            self._ended.append((ended, ended - started, version, kept, wrong))
 
     def take(self) -> dict[str, Any]:
-        """Return what was counted and begin again at zero."""
+        """Return what was noted and begin again with nothing."""
         with self._lock:
-            took = sorted(self._milliseconds)
-            line = {
-                "at": time.time(),
-                "versions": self._versions,
-                "errors": dict(self._errors),
-                "p50_ms": round(took[len(took) // 2], 1) if took else None,
-                "p99_ms": round(took[len(took) * 99 // 100], 1) if took else None,
-            }
-            self._reset()
-            return line
+            ended, self._ended = self._ended, []
+        at = time.time()
+        lines = [
+            [round((at - end) * 1000), round(took * 1000, 1), version, int(kept), *([wrong[:200]] if wrong else [])]
+            for end, took, version, kept, wrong in ended
+        ]
+        return {"at": at, "ended": lines}
 
 
 class Worker(threading.Thread):
@@ -95,7 +81,7 @@ class Worker(threading.Thread):
         kept.close()
 
     def _send(self, connection: http.client.HTTPConnection, reuse: str) -> None:
-        started = time.time()
+        started, kept = time.time(), connection.sock is not None
         headers = {"Content-Type": "application/json", "Connection": reuse}
         try:
             connection.request("POST", self._target.path, self._target.body, headers)
@@ -103,13 +89,12 @@ class Worker(threading.Thread):
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            self._tally.failed(f"{reuse} connection: {type(error).__name__}: {error}")
+            self._tally.note(started, "", kept, f"{reuse} connection: {type(error).__name__}: {error}")
             return
-        version = answer.headers.get("Modelvane-Model-Version", "unnamed")
+        version, wrong = answer.headers.get("Modelvane-Model-Version", ""), None
         if answer.status != 200 or b'"predictions"' not in text:
-            self._tally.failed(f"HTTP {answer.status} by version {version}: {text[:150].decode(errors='replace')}")
-            return
-        self._tally.answered(version, started, time.time())
+            wrong = f"HTTP {answer.status} by version {version}: {text[:150].decode(errors='replace')}"
+        self._tally.note(started, version, kept, wrong)
 
 
 class Target:

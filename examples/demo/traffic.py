@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How one request ended."""
+
+    ended: float
+    seconds: float
+    version: str
+    """The version that the answer names; empty when there was no answer, or one by something else."""
+    kept: bool
+    """Its connection had carried a request before, so it led to wherever it led then."""
+    wrong: str | None = None
+
+    @property
+    def started(self) -> float:
+        """When the request was sent."""
+        return self.ended - self.seconds
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,7 @@ class Second:
     p50_ms: float | None
     p99_ms: float | None
     done: bool
+    replies: tuple[Reply, ...] = ()
 
     @property
     def answered(self) -> int:
@@ -48,13 +68,36 @@ def parse(line: str) -> Second | None:
         said = json.loads(line)
     except json.JSONDecodeError:
         return None
-    if not isinstance(said, dict) or "versions" not in said:
+    if not isinstance(said, dict) or "ended" not in said:
         return None
-    versions = {
-        version: Answers(int(answers["answers"]), answers["first"], answers["last"])
-        for version, answers in said["versions"].items()
-    }
-    return Second(said["at"], versions, said["errors"], said["p50_ms"], said["p99_ms"], said.get("done", False))
+    at = said["at"]
+    replies = tuple(
+        Reply(at - ago / 1000, took / 1000, version, bool(kept), wrong[0] if wrong else None)
+        for ago, took, version, kept, *wrong in said["ended"]
+    )
+    return sum_up(at, replies, done=said.get("done", False))
+
+
+def sum_up(at: float, replies: tuple[Reply, ...], *, done: bool = False) -> Second:
+    """Make a line of what ended in it."""
+    good: dict[str, list[float]] = {}
+    for reply in replies:
+        if reply.wrong is None:
+            good.setdefault(reply.version or "unnamed", []).append(reply.ended)
+    return Second(
+        at,
+        {version: Answers(len(ended), min(ended), max(ended)) for version, ended in good.items()},
+        dict(Counter(reply.wrong for reply in replies if reply.wrong is not None)),
+        *_percentiles(sorted(reply.seconds * 1000 for reply in replies if reply.wrong is None)),
+        done=done,
+        replies=replies,
+    )
+
+
+def _percentiles(took: list[float]) -> tuple[float | None, float | None]:
+    if not took:
+        return None, None
+    return round(took[len(took) // 2], 1), round(took[len(took) * 99 // 100], 1)
 
 
 @dataclass
@@ -81,6 +124,11 @@ class Traffic:
     def sent(self) -> int:
         """How many requests ended, well or not."""
         return self.answered + self.failed
+
+    @property
+    def replies(self) -> list[Reply]:
+        """How each request ended, in the order of the lines."""
+        return [reply for second in self.seconds for reply in second.replies]
 
     @property
     def versions(self) -> set[str]:
