@@ -61,9 +61,13 @@ class Pods:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """Return the one session. Connections are not kept: pods come and go, and one that drains waits for them."""
+        """Return the one session.
+
+        Connections are not kept, because a pod that drains waits for them, and not limited, because pods that hang
+        must not hold up the others.
+        """
         if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=100))
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
         return self._session
 
     async def get(self, pod: Pod, path: str, within: float) -> Answer:
