@@ -57,13 +57,13 @@ class Registrar:
         wake: Callable[[Key], None],
         kick: Callable[[Key], None],
         base_url: str | None,
-        open_subscription: Callable[..., Subscription] = Subscription,
+        renew: timedelta = RENEW,
     ) -> None:
         self._kube = kube
         self._wake = wake
         self._kick = kick
         self._base_url = base_url
-        self._open = open_subscription
+        self._renew_every = renew
         self._entries: dict[Key, _Entry] = {}
         self._removals: set[asyncio.Task[None]] = set()
 
@@ -138,7 +138,7 @@ class Registrar:
             wait = AGAIN
             verdict = entry.verdict
             try:
-                verdict, wait = await self._renew(entry), RENEW
+                verdict, wait = await self._renew(entry), self._renew_every
             except RefusedError as error:
                 verdict = ("False", error.reason, error.message)
             except UnreachableError as error:
@@ -170,7 +170,7 @@ class Registrar:
         description = f"Tells Modelvane of changes: ModelRegistry {entry.key.namespace}/{entry.key.name}"
         wanted = Wanted(entry.uid, url, entry.secrets[0], description)
         access = await read_access(self._kube, entry.key, entry.spec)
-        entry.written = await asyncio.to_thread(self._open(access).ensure, wanted, entry.written)
+        entry.written = await asyncio.to_thread(Subscription(access).ensure, wanted, entry.written)
         return "True", "Registered", f"MLflow tells of changes at {url}"
 
     async def _read_secrets(self, entry: _Entry) -> None:
@@ -204,7 +204,7 @@ class Registrar:
         for left in reversed(range(REMOVALS)):
             try:
                 access = await read_access(self._kube, key, spec)
-                await asyncio.to_thread(self._open(access).remove, uid)
+                await asyncio.to_thread(Subscription(access).remove, uid)
             except (UnreachableError, RefusedError) as error:
                 if left:
                     await asyncio.sleep(AGAIN.total_seconds())

@@ -4,7 +4,6 @@ MLflow never shows a secret again, so what is registered is compared by the time
 the time of our own write, the secret is the one we wrote.
 """
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -97,16 +96,16 @@ class Subscription:
         """Take away the webhook of a ModelRegistry, if there is one."""
         try:
             with ServerWorkspaceContext(self._access.workspace):
-                for webhook in self._list():
-                    if webhook.name == PREFIX + uid:
-                        self._store.delete_webhook(webhook.webhook_id)
+                for webhook in self._find(uid):
+                    self._store.delete_webhook(webhook.webhook_id)
         except Exception as error:
             raise _explain(error, self._access.uri, "") from error
 
     def _ensure(self, wanted: Wanted, written: Written | None) -> Written:
-        mine, left_over = _sort(self._list(), wanted)
-        for webhook in left_over:
-            self._store.delete_webhook(webhook.webhook_id)
+        found = self._find(wanted.uid)
+        mine = found[0] if found else None
+        for twice in found[1:]:
+            self._store.delete_webhook(twice.webhook_id)
         events = [WebhookEvent.from_str(event) for event in EVENTS]  # type: ignore[arg-type]
         if mine is None:
             made = self._store.create_webhook(wanted.name, wanted.url, events, wanted.description, wanted.secret)
@@ -124,22 +123,16 @@ class Subscription:
         )
         return Written(changed.webhook_id, changed.last_updated_timestamp, wanted)
 
-    def _list(self) -> list[Webhook]:
+    def _find(self, uid: str) -> list[Webhook]:
+        """Find our own. Others are left alone, whatever they look like: another cluster's may have the same address."""
         found: list[Webhook] = []
         token: str | None = None
         while True:
             page = self._store.list_webhooks(PAGE, token)
-            found += page
+            found += [webhook for webhook in page if webhook.name == PREFIX + uid]
             token = page.token
             if not token:
                 return found
-
-
-def _sort(webhooks: Iterable[Webhook], wanted: Wanted) -> tuple[Webhook | None, Collection[Webhook]]:
-    """Find ours, and what is left over of it: made twice, or by a ModelRegistry of the same name that is gone."""
-    ours = [w for w in webhooks if w.name == wanted.name]
-    orphans = [w for w in webhooks if w.name.startswith(PREFIX) and w.name != wanted.name and w.url == wanted.url]
-    return (ours[0] if ours else None), [*ours[1:], *orphans]
 
 
 def _explain(error: Exception, uri: str, url: str) -> RefusedError | UnreachableError:
