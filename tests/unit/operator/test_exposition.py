@@ -1,13 +1,17 @@
 """The metrics page of a serving pod, as the serving program itself writes it."""
 
+import re
 from itertools import pairwise
 from math import inf
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelvane.exposition import read_figures
-from modelvane_serving.metrics import Metrics
+from modelvane_serving.metrics import BUCKETS, Metrics
+
+GUIDE = Path(__file__).parents[3] / "docs" / "analysis.md"
 
 
 def page(*answers: tuple[int, str, float]) -> str:
@@ -80,3 +84,11 @@ def test_a_damaged_page_never_raises(at: int, damage: str) -> None:
     text = page((200, "/invocations", 0.1))
     at %= len(text)
     read_figures(text[:at] + damage + text[at + len(damage) :])
+
+
+def test_the_guide_names_the_bounds_of_the_buckets() -> None:
+    """People choose limits by it."""
+    line = re.search(r"^    1  2  3 .*$", GUIDE.read_text(), re.MULTILINE)
+    assert line is not None
+    milliseconds, seconds = (re.findall(r"[\d.]+", part) for part in line[0].removesuffix(" s").split(" ms "))
+    assert (*(float(bound) / 1000 for bound in milliseconds), *map(float, seconds)) == BUCKETS
