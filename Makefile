@@ -54,7 +54,7 @@ images: $(SYNCED) ## Build the container images
 	@$(PY) -m images.build
 
 ##@ Checks
-.PHONY: test lint types test-unit test-charts test-health test-serving test-crds test-integration test-e2e
+.PHONY: test lint types test-unit test-cli test-charts test-health test-serving test-crds test-integration test-e2e
 test: $(SYNCED) ## Run every check and every test, on a cluster of its own that is removed afterwards
 	@$(PY) -m tests --cluster $(CLUSTER) $(if $(NAME),--name $(NAME)) $(if $(CONTEXT),--context $(CONTEXT))
 
@@ -69,8 +69,11 @@ lint: $(SYNCED) ## Style, imports between modules, generated files
 types: $(SYNCED) ## mypy --strict
 	$(PY) -m mypy
 
-test-unit: $(SYNCED) ## Pure code, golden manifests and the command line, no cluster
-	$(PYTEST) tests/unit tests/golden tests/cli
+test-unit: $(SYNCED) ## Pure code and golden manifests, no cluster
+	$(PYTEST) tests/unit tests/golden
+
+test-cli: $(SYNCED) ## The command line, and its promotions in a real MLflow, no cluster
+	$(PYTEST) tests/cli
 
 test-charts: $(SYNCED) ## Render, lint and break the charts, no cluster
 	@PATH="$$($(PY) -m tests.cluster tools):$$PATH" $(PYTEST) tests/charts

@@ -59,7 +59,8 @@ def operated(*operators: Operator) -> Facts:
 
 
 def credentials(keys: Any, field: str = "credentialsSecretRef") -> Facts:
-    return but(registries=(Registry(registry(**{field: {"name": "s"}}), {"s": keys}),))
+    spec: dict[str, Any] = {field: {"name": "s"}}
+    return but(registries=(Registry(registry(**spec), {"s": keys}),))
 
 
 def bundle(keys: Any) -> Facts:

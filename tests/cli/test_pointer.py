@@ -21,7 +21,7 @@ def finished(*outcomes: tuple[str, str]) -> Builder:
             version=version,
             started_at=NOW - timedelta(hours=hours, minutes=1),
             finished_at=NOW - timedelta(hours=hours),
-            outcome=outcome,  # type: ignore[arg-type]
+            outcome=outcome,
             message="",
         )
         for hours, (version, outcome) in enumerate(outcomes)

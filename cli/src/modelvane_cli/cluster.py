@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,4 +207,5 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, ValueError):
         return "what answers is no API server"
     said = str(error).rsplit(": ", 1)[-1].rstrip(".")
+    said = re.sub(r"^\[Errno -?\d+\] ", "", said)
     return said or type(error).__name__

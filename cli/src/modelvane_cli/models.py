@@ -136,10 +136,10 @@ def explain(error: BaseException, uri: str, what: str) -> StopError:
         why = "it gives no answer in time"
     elif (status is not None and status >= 500) or "too many 5" in text:
         why = "it answers with an error of its own; see the log of the MLflow server"
-    elif status is not None and status < 500 and code:
+    elif getattr(error, "json", None):
         return StopError(Exit.FAILED, f"The registry at {uri} refuses it: {_first_line(error)}.")
     else:
-        why = f"what answers is no MLflow registry, or the connection breaks ({_first_line(error)})"
+        why = f"what answers there is no MLflow registry ({_first_line(error)})"
     return StopError(Exit.UNREACHABLE, f"The registry at {uri} cannot be used: {why}.")
 
 
