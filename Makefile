@@ -62,6 +62,7 @@ lint: $(SYNCED) ## Style, imports between modules, generated files
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	.venv/bin/lint-imports --config operator/.importlinter --no-cache
+	.venv/bin/lint-imports --config cli/.importlinter --no-cache
 	$(PY) -m crds.sync --check
 	$(PY) -m docs.reference.generate --check
 	$(PY) -m docs.images.cli_status --check
