@@ -13,6 +13,7 @@ from modelvane.spec import Prometheus, Query
 
 TIMEOUT = 2.0
 LONGEST_COMPLAINT = 200
+LONGEST_ANSWER = 256 * 1024
 
 
 class QueryError(Exception):
@@ -34,7 +35,8 @@ async def _ask(
     session: aiohttp.ClientSession, address: str, query: Query, variables: Mapping[str, str]
 ) -> float | str | None:
     try:
-        url = URL(address.rstrip("/") + "/api/v1/query").with_query(query=fill(query.query, variables))
+        # Whatever the address holds, nothing but a query is asked.
+        url = URL(address).joinpath("api", "v1", "query").with_query(query=fill(query.query, variables))
         answer = await fetch(session, "GET", url, TIMEOUT)
     except (NoAnswerError, ValueError) as error:
         return f"Prometheus at {address} gives {error}"
@@ -53,6 +55,8 @@ def fill(query: str, variables: Mapping[str, str]) -> str:
 
 def read_value(answer: Answer) -> float | None:
     """Read the one value of an instant query: a scalar, or a vector with one series. Not a number is no data."""
+    if len(answer.body) > LONGEST_ANSWER:
+        raise QueryError(f"the answer has {len(answer.body)} bytes, expected one number")
     try:
         told = json.loads(answer.body)
         if told["status"] != "success":
@@ -67,6 +71,6 @@ def read_value(answer: Answer) -> float | None:
         elif kind != "scalar":
             raise QueryError(f"the result is a {kind}, expected a scalar or a vector with one series")
         value = float(result[1])
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         raise QueryError(f"the answer is not that of Prometheus (status {answer.status})") from None
     return None if isnan(value) else value

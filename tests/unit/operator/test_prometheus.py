@@ -39,9 +39,12 @@ def test_one_value_is_read(kind: str, result: Any, expected: float | None) -> No
         (answer("matrix", []), "the result is a matrix, expected a scalar or a vector with one series"),
         (answer("scalar", "x"), "the answer is not that of Prometheus (status 200)"),
         (Answer(502, b"<html>"), "the answer is not that of Prometheus (status 502)"),
+        (Answer(200, b"[" * 100_000), "the answer is not that of Prometheus (status 200)"),
+        (Answer(200, b" " * 300_000), "the answer has 300000 bytes, expected one number"),
         (Answer(200, b"[1]"), "the answer is not that of Prometheus (status 200)"),
         (Answer(400, b'{"status":"error","error":"parse error: no"}'), "parse error: no"),
     ],
+    ids=["series", "matrix", "text", "page", "nested", "large", "list", "complaint"],
 )
 def test_everything_else_is_said_in_words(given: Answer, expected: str) -> None:
     with pytest.raises(QueryError) as error:
