@@ -34,7 +34,8 @@ def show_list(cluster: Cluster, *, everywhere: bool, as_json: bool) -> None:
     if as_json:
         show_json({"items": summaries})
     elif summaries:
-        show(open_console(), tables.list_table(summaries, _now(), with_namespace=everywhere))
+        console = open_console()
+        show(console, tables.list_table(summaries, _now(), console.width, with_namespace=everywhere))
     else:
         where = "the cluster" if everywhere else f"namespace {cluster.namespace} (-A looks in all)"
         print(f"There are no ModelDeployments in {where}.")
@@ -69,7 +70,8 @@ def show_history(cluster: Cluster, name: str, *, as_json: bool) -> None:
     if as_json:
         show_json(document)
     elif document["history"]:
-        show(open_console(), tables.history_table(document["history"], _now()))
+        console = open_console()
+        show(console, tables.history_table(document["history"], _now(), console.width))
     else:
         print(f"{name} has finished no rollout yet.")
 
@@ -109,7 +111,9 @@ def _follow(cluster: Cluster, name: str, *, as_json: bool) -> None:
 
 def _redraw(cluster: Cluster, name: str, console: Console) -> None:
     """Keep the tree up to date in its place."""
-    drawn: RenderableType = tree.draw(see(cluster, cluster.namespace, name), _now())
+    drawn: RenderableType = tree.draw(
+        see(cluster, cluster.namespace, name), _now(), ascii_only=console.options.ascii_only
+    )
     with Live(drawn, console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             time.sleep(REFRESH_SECONDS)

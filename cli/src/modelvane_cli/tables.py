@@ -1,9 +1,11 @@
 """The lists of `list` and `history`, as documents and as tables. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +15,9 @@ from modelvane_cli.words import how_long, parse_time, pointer_of, since
 
 Document = dict[str, Any]
 
+GAP = 2
+WIDE = 80
+DISPENSABLE = ("POINTER", "AGE", "WEIGHT", "DESIRED", "NAMESPACE", "READY", "CANDIDATE")
 OUTCOMES = {"Promoted": "green", "RolledBack": "red", "Superseded": "dim", "Aborted": "yellow"}
 
 
@@ -38,27 +43,36 @@ def summarize(resource: Manifest) -> Document:
     }
 
 
-def list_table(summaries: Sequence[Document], now: datetime, *, with_namespace: bool) -> Table:
-    """Draw `list`."""
-    columns = ["NAME", "POINTER", "DESIRED", "STABLE", "CANDIDATE", "WEIGHT", "READY", "PHASE", "AGE"]
-    table = _table([*(["NAMESPACE"] if with_namespace else []), *columns])
-    for one in summaries:
-        weight = "" if one["weight"] is None else f"{one['weight']} %"
-        ready = f"{one['readyReplicas']}/{one['replicas']}"
-        phase = one["phase"] or "not seen"
-        cells = [
-            Text(one["name"], style="bold"),
-            one["pointer"],
-            one["desired"] or "",
-            one["stable"] or "",
-            one["candidate"] or "",
-            weight,
-            Text(ready, style="green" if one["ready"] else "yellow"),
-            Text(phase, style=PHASES.get(phase, "bold red")),
-            since(one["createdAt"], now) or "",
-        ]
-        table.add_row(*([one["namespace"]] if with_namespace else []), *cells)
+def list_table(summaries: Sequence[Document], now: datetime, width: int, *, with_namespace: bool) -> Table:
+    """Draw `list`, without the columns that matter least where there is no room for them."""
+    columns = {
+        **({"NAMESPACE": [Text(one["namespace"]) for one in summaries]} if with_namespace else {}),
+        "NAME": [Text(one["name"], style="bold") for one in summaries],
+        "POINTER": [Text(one["pointer"].removeprefix("models:/")) for one in summaries],
+        "DESIRED": [Text(one["desired"] or "") for one in summaries],
+        "STABLE": [Text(one["stable"] or "") for one in summaries],
+        "CANDIDATE": [Text(one["candidate"] or "") for one in summaries],
+        "WEIGHT": [Text("" if one["weight"] is None else f"{one['weight']} %") for one in summaries],
+        "READY": [_ready(one) for one in summaries],
+        "PHASE": [_phase(one["phase"] or "not seen") for one in summaries],
+        "AGE": [Text(since(one["createdAt"], now) or "") for one in summaries],
+    }
+    for dispensable in DISPENSABLE:
+        if sum(max(len(name), *map(len, cells)) + GAP for name, cells in columns.items()) - GAP <= width:
+            break
+        columns.pop(dispensable, None)
+    table = _table(columns)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
+
+
+def _ready(one: Document) -> Text:
+    return Text(f"{one['readyReplicas']}/{one['replicas']}", style="green" if one["ready"] else "yellow")
+
+
+def _phase(phase: str) -> Text:
+    return Text(phase, style=PHASES.get(phase, "bold red"))
 
 
 def history_document(seen: Seen) -> Document:
@@ -72,24 +86,25 @@ def history_document(seen: Seen) -> Document:
     }
 
 
-def history_table(entries: Sequence[Mapping[str, Any]], now: datetime) -> Table:
-    """Draw `history`, the newest first."""
-    table = _table(["VERSION", "OUTCOME", "ENDED", "TOOK", "WHY"])
+def history_table(entries: Sequence[Mapping[str, Any]], now: datetime, width: int) -> RenderableType:
+    """Draw `history`, the newest first; where there is no room for a column of reasons, they stand below."""
+    wide = width >= WIDE
+    table = _table(["VERSION", "OUTCOME", "ENDED", "TOOK", *(["WHY"] if wide else [])])
+    lines: list[RenderableType] = []
     for entry in entries:
         began, ended = parse_time(entry.get("startedAt")), parse_time(entry.get("finishedAt"))
-        outcome = str(entry.get("outcome", ""))
-        table.add_row(
-            str(entry.get("version", "")),
-            Text(outcome, style=OUTCOMES.get(outcome, "")),
-            f"{since(entry.get('finishedAt'), now) or '?'} ago",
-            how_long(ended - began) if began and ended else "?",
-            str(entry.get("message", "")),
-        )
-    return table
+        outcome, message = str(entry.get("outcome", "")), str(entry.get("message", ""))
+        ago = f"{since(entry.get('finishedAt'), now) or '?'} ago"
+        took = how_long(ended - began) if began and ended else "?"
+        version, styled = str(entry.get("version", "")), Text(outcome, style=OUTCOMES.get(outcome, ""))
+        table.add_row(version, styled, ago, took, *([message] if wide else []))
+        lines.append(Text.assemble(f"{version}  ", styled, f"  {ago}, took {took}"))
+        lines.append(Padding(Text(message, style="dim"), (0, 0, 0, 4)))
+    return table if wide else Group(*lines)
 
 
-def _table(columns: Sequence[str]) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold", pad_edge=False)
+def _table(columns: Iterable[str]) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold", pad_edge=False)
     for column in columns:
         # A name that is cut short cannot be typed again.
         table.add_column(column, overflow="fold")
