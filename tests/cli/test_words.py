@@ -5,13 +5,17 @@ import modelvane.names
 import modelvane_cli.names
 import pytest
 from modelvane.memory import Handled
+from modelvane_cli.app import app
 from modelvane_cli.words import how_long, parse_duration, parse_time, pointer_of
 
 
 def test_the_names_are_the_operators_own() -> None:
     for name in ("GROUP", "API_VERSION", "LABEL_MODEL_DEPLOYMENT", "LABEL_REVISION", "LABEL_MODEL_VERSION"):
         assert getattr(modelvane_cli.names, name) == getattr(modelvane.names, name)
-    assert set(modelvane_cli.names.REQUESTS) == set(Handled.model_fields) - {"answer"}
+
+
+def test_every_request_that_the_operator_answers_has_a_command() -> None:
+    assert set(Handled.model_fields) - {"answer"} <= {command.name for command in app.registered_commands}
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,6 @@ LABEL_MODEL_DEPLOYMENT = f"{GROUP}/modeldeployment"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 
-REQUESTS = ("pause", "resume", "abort", "retry", "restart")
-"""What a person can ask for by an annotation; `status.handled` has a field of the same name for each."""
-
 
 def annotation(request: str) -> str:
     """Return the annotation that makes a request."""
