@@ -3,8 +3,8 @@
 What a delivery says is not even read: the poller asks the registry, whose answer is the truth. So a delivery that is
 repeated, out of order or lost can do no harm, and one that is forged would at most cost a reading.
 
-Only the leader polls. Another replica answers 503, which MLflow takes as a reason to try again, and closes the
-connection, so that the next try may reach another replica.
+Only the leader polls. Another replica answers 503, which MLflow takes as a reason to try again three times, the first
+time at once, and closes the connection, so that the next try may reach another replica.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class Receiver:
         metrics.WEBHOOK_DELIVERIES.labels(result).inc()
         if status == 202:
             return web.Response(status=status)
-        response = web.Response(status=status, headers={"Retry-After": "1"} if status in (429, 503) else {})
+        response = web.Response(status=status, headers={"Retry-After": "1"} if status == 429 else {})
         # Nothing more is read from whoever was refused, and a new connection may lead to another replica.
         response.force_close()
         return response
