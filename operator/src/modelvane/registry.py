@@ -155,7 +155,8 @@ class Reader:
         if not isinstance(resolution, Absent):
             return resolution
         if self._access.is_http and isinstance(known, Absent):
-            return resolution  # Confirmed when it went missing. Hosted registries may list no aliases at all.
+            # Confirmed when it went missing. Hosted registries may list no aliases at all.
+            return resolution if seen else known
         return self._closer(pointer, known, lambda: self._confirm(pointer))
 
     def _closer(self, pointer: ModelPointer, known: Resolution | None, look: Callable[[], Resolution]) -> Resolution:

@@ -156,6 +156,12 @@ def test_a_confirmed_absence_is_not_asked_about_every_tick() -> None:
     assert len(registry.asked) == 1
 
 
+def test_an_absence_is_told_in_the_same_words_in_each_reading() -> None:
+    registry = Registry()
+    first = read(registry, PRODUCTION, known=Found("3"))
+    assert read(registry, PRODUCTION, known=first) == first
+
+
 def test_a_hosted_registry_may_list_no_aliases() -> None:
     registry = Registry(Model(latest_versions=[Version("3")], aliases={"champion": "3"}), listed=(Model(),))
     assert read(registry, CHAMPION, known=Absent("before"), uri="databricks-uc") == Found("3", "run")
