@@ -83,11 +83,16 @@ class MlflowServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
 
-    def call(self, method: str, path: str, **body: object) -> Any:
+    def grant(self, username: str, model: str, permission: str) -> None:
+        """Give a user a right on a model."""
+        resource = {"resource_type": "registered_model", "resource_id": model}
+        self.call("POST", "users/permissions/grant", api="3.0", username=username, permission=permission, **resource)
+
+    def call(self, method: str, path: str, *, api: str = "2.0", **body: object) -> Any:
         """Call its REST API as the admin."""
         arguments: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
         answer = requests.request(
-            method, f"{self.url}/api/2.0/mlflow/{path}", auth=(ADMIN, self._password), timeout=60, **arguments
+            method, f"{self.url}/api/{api}/mlflow/{path}", auth=(ADMIN, self._password), timeout=60, **arguments
         )
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()

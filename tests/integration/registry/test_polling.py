@@ -33,8 +33,7 @@ def test_fifty_followers_cost_one_search_a_tick(world: World) -> None:
     for name in names:
         world.add_versions(name, 2)
         world.point(name, "1")
-        stage = {"name": name, "version": "2", "stage": "Production", "archive_existing_versions": False}
-        world.server.call("POST", "model-versions/transition-stage", **stage)
+        world.server.call("POST", "model-versions/transition-stage", name=name, version="2", stage="Production")
     pointers = ({"alias": "champion"}, {"stage": "Production"})
     world.namespace.apply(
         *(

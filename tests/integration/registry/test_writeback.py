@@ -23,14 +23,6 @@ def log_of_operator(world: World) -> Iterator[None]:
     print(world.operator.log())
 
 
-def grant(world: World, model: str) -> None:
-    """Let the operator's user write to a model."""
-    answer = world.server.call(
-        "POST", "registered-models/permissions/create", name=model, username=USER, permission="EDIT"
-    )
-    assert answer
-
-
 def until_tagged(world: World, model: str, version: str, name: str, pattern: str, *, seconds: float = 60) -> str:
     key = f"modelvane.{world.namespace.name}.{name}"
     tags = eventually(
@@ -52,7 +44,7 @@ def until_written(world: World, name: str) -> None:
 
 def test_each_version_says_what_became_of_it_and_then_all_is_quiet(world: World) -> None:
     world.add_versions("peony", 2)
-    grant(world, "peony")
+    world.server.grant(USER, "peony", "EDIT")
     world.point("peony", "1")
     names = ("peony", "other")
     world.namespace.apply(*(world.describe(name, "peony", writeBack="Tags") for name in names))
@@ -83,7 +75,7 @@ def test_a_user_that_may_only_read_is_told_once_and_written_for_when_it_may(worl
     time.sleep(QUIET_SECONDS)
     assert len(world.events("WriteBackRefused")) == 1
     assert "writtenBack" not in world.deployment("violet")["status"]
-    grant(world, "violet")
+    world.server.grant(USER, "violet", "EDIT")
     granted = time.monotonic()
     until_tagged(world, "violet", "1", "violet", f"Promoted {TIME} the first version")
     print(f"FIGURE tagged {time.monotonic() - granted:.1f} s after the right was granted")
@@ -91,10 +83,10 @@ def test_a_user_that_may_only_read_is_told_once_and_written_for_when_it_may(worl
 
 def test_a_rollout_that_ends_while_the_registry_is_away_is_told_after_a_restart(world: World) -> None:
     world.add_versions("dahlia", 2)
-    grant(world, "dahlia")
+    world.server.grant(USER, "dahlia", "EDIT")
     world.point("dahlia", "1")
     # Long enough that the registry is gone before the rollout ends.
-    slow = {"initContainers": [{"name": "fetch", "command": ["sleep", "8"]}]}
+    slow = {"initContainers": [{"name": "fetch", "command": ["sh", "-c", "sleep 8"]}]}
     described = world.describe("dahlia", "dahlia", writeBack="Tags")
     described["spec"]["template"]["spec"].update(slow)
     world.namespace.apply(described)
@@ -117,7 +109,7 @@ def test_a_rollout_that_ends_while_the_registry_is_away_is_told_after_a_restart(
 
 def test_a_version_that_is_gone_is_no_obstacle(world: World) -> None:
     world.add_versions("crocus", 2)
-    grant(world, "crocus")
+    world.server.grant(USER, "crocus", "EDIT")
     world.point("crocus", "1")
     world.namespace.apply(world.describe("crocus", "crocus"))
     world.until_serves("crocus", "1")

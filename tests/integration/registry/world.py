@@ -128,11 +128,14 @@ class World:
     def stays(self, name: str, *, seconds: float, children: Children, told: Manifest) -> None:
         """Fail if anything about a ModelDeployment is written for some seconds: its children, or its own status."""
 
-        def read() -> tuple[Children, str]:
-            return self.children(name), self.deployment(name)["metadata"]["resourceVersion"]
+        def changes() -> list[str]:
+            seen, now = self.children(name), self.deployment(name)
+            changed = [key for key in children.keys() | seen.keys() if children.get(key) != seen.get(key)]
+            if now["metadata"]["resourceVersion"] != told["metadata"]["resourceVersion"]:
+                changed += _differences("status", told.get("status"), now.get("status")) or ["written without a change"]
+            return changed
 
-        wanted = (children, told["metadata"]["resourceVersion"])
-        throughout(f"nothing of {name} is touched", read, lambda seen: seen == wanted, seconds=seconds)
+        throughout(f"nothing of {name} is touched", changes, lambda changed: not changed, seconds=seconds)
 
     def events(self, reason: str) -> list[str]:
         """Return the messages of the events with a reason."""
@@ -162,3 +165,10 @@ def _identity(child: Manifest) -> tuple[str, str]:
 
 def _status(resource: Manifest) -> str:
     return json.dumps(resource.get("status"), sort_keys=True)
+
+
+def _differences(where: str, before: object, after: object) -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted(before.keys() | after.keys())
+        return [found for key in keys for found in _differences(f"{where}.{key}", before.get(key), after.get(key))]
+    return [] if before == after else [f"{where}: {before} -> {after}"]
