@@ -94,6 +94,11 @@ test-integration: $(SYNCED) ## The operator's edges against a real API server an
 test-e2e: $(SYNCED) ## End to end on the cluster that is up; one test: make test-e2e T=name
 	@$(IN_CLUSTER) $(PYTEST) tests/e2e
 
+##@ Measurements
+.PHONY: bench-webhook
+bench-webhook: $(SYNCED) ## How long from a moved alias to its Deployment, with webhooks and without
+	@$(IN_CLUSTER) $(PY) -m tests.bench $(BENCH)
+
 ##@ Files that are made from others
 .PHONY: format crds reference golden pictures
 format: $(SYNCED) ## Format the Python code
