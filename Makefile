@@ -36,13 +36,13 @@ clean-demo: $(SYNCED) ## Undo what the demo installed (the cluster stays: make d
 	@$(IN_CLUSTER) $(PY) -m examples.demo --clean
 
 ##@ A cluster and its images
-.PHONY: up down status images envoy
+.PHONY: up down status images extras
 up: $(SYNCED) ## Start the cluster and load the images into it (the first time builds both)
 	@$(PY) -m tests.cluster up $(CLUSTER_FLAGS)
 	@$(PY) -m tests.cluster load $(CLUSTER_FLAGS)
 
-envoy: $(SYNCED) ## Add a gateway that can mirror requests to the cluster that is up (the first build takes minutes)
-	@$(PY) -m tests.cluster envoy $(CLUSTER_FLAGS)
+extras: $(SYNCED) ## Add what some tests need: a gateway that mirrors requests, Prometheus (first built in minutes)
+	@$(PY) -m tests.cluster extras $(CLUSTER_FLAGS)
 
 down: $(SYNCED) ## Stop the cluster and remove every trace of it
 	@$(PY) -m tests.cluster down $(CLUSTER_FLAGS)

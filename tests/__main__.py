@@ -93,7 +93,7 @@ def cluster(flags: list[str], *, keep: bool) -> Iterator[dict[str, str]]:
     """Start a cluster with its images, yield the environment that reaches it, and remove it."""
     command = [sys.executable, "-m", "tests.cluster"]
     try:
-        for step in ("up", "load", "envoy"):
+        for step in ("up", "load", "extras"):
             print(f"\n=== cluster {step} ===", flush=True)
             subprocess.run([*command, step, *flags], cwd=ROOT, check=True)
         exports = subprocess.run([*command, "env", *flags], cwd=ROOT, check=True, capture_output=True, text=True).stdout

@@ -14,7 +14,7 @@ COMMANDS = {
     "down": "stop it and remove every trace of it",
     "status": "say what runs",
     "load": "build the project's images, load those that the cluster lacks, and add a gateway (Traefik)",
-    "envoy": "add a gateway that can mirror requests (Envoy; the first build of its controller takes minutes)",
+    "extras": "add what only some tests need: a gateway that mirrors requests, Prometheus (first built in minutes)",
     "tools": "print the folder that has helm and kubectl, building it if it is not there",
     "env": "print shell exports of KUBECONFIG and PATH: eval the output",
 }
@@ -66,7 +66,8 @@ def run(given: argparse.Namespace) -> None:
         print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
         print(f'export PATH={shlex.quote(str(tools.ensure().path))}:"$PATH"')
     else:
-        {"up": cluster.up, "down": cluster.down, "load": cluster.load, "envoy": cluster.add_envoy}[given.command]()
+        changes = {"up": cluster.up, "down": cluster.down, "load": cluster.load, "extras": cluster.load_extras}
+        changes[given.command]()
 
 
 if __name__ == "__main__":

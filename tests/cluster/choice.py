@@ -29,8 +29,8 @@ class Kubernetes(Protocol):
     def load(self) -> None:
         """Make the project's images available in it."""
 
-    def add_envoy(self) -> None:
-        """Add a gateway that can mirror requests."""
+    def load_extras(self) -> None:
+        """Make available what only some tests need."""
 
     def status(self) -> str:
         """Say in a word whether it runs."""

@@ -68,11 +68,11 @@ class ExistingCluster:
             "pulls from, and pass their names to the charts (image.repository, image.tag)"
         )
 
-    def add_envoy(self) -> None:
-        """Say whose it is to add one: the cluster is not ours."""
+    def load_extras(self) -> None:
+        """Say whose it is to add them: the cluster is not ours."""
         raise Failure(
-            f"no gateway is added to the cluster of context {self.context!r}: tests of mirrored requests use the "
-            "Gateway envoy in namespace gateway-system, of any controller that supports RequestMirror with percent"
+            f"nothing is added to the cluster of context {self.context!r}: tests of mirrored requests use the Gateway "
+            "envoy in namespace gateway-system, of any controller that supports RequestMirror with percent"
         )
 
     def status(self) -> str:

@@ -115,10 +115,9 @@ class KindCluster:
         gateway.install(self._kubectl, images)
         gateway.wait(self._kubectl)
 
-    def add_envoy(self) -> None:
-        """Add a gateway that can mirror requests."""
-        controller = tools.build([tools.ENVOY])[tools.ENVOY]
-        images = self._load(project_images.ENVOY, Built(tools.image_ref("envoy-gateway"), controller / "images.tar"))
+    def load_extras(self) -> None:
+        """Add a gateway that can mirror requests, and the image of Prometheus."""
+        images = self._load(project_images.EXTRAS, *tools.build_images([tools.ENVOY, tools.PROMETHEUS]))
         gateway.install_envoy(self._kubectl, images)
 
     def _load(self, names: Sequence[str], *others: Built) -> list[Built]:

@@ -14,8 +14,8 @@ from tests.cluster import Failure, places, tools
 from tests.cluster.steps import say, step
 
 # Only those who ask for the second gateway pay for it.
-ENVOY = ("envoy",)
-ALWAYS = tuple(name for name in NAMES if name not in ENVOY)
+EXTRAS = ("envoy",)
+ALWAYS = tuple(name for name in NAMES if name not in EXTRAS)
 
 
 def ensure(names: Sequence[str] = ALWAYS) -> list[Built]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from images.build import Built
 from tests.cluster import Failure, places, scratch_image, toolchain, versions
 from tests.cluster.steps import step
 
@@ -33,6 +34,7 @@ class Group:
     images: tuple[str, ...] = ()
     # Its content is part of the key, where it lies is not: two clones share a cache.
     module: Path = field(default=MODULE, repr=False)
+    tags: str = field(default="", repr=False)
 
 
 CLIENT = Group("client", ("helm.sh/helm/v4/cmd/helm",))
@@ -53,6 +55,14 @@ ENVOY = Group(
     ("github.com/envoyproxy/gateway/cmd/envoy-gateway",),
     images=("envoy-gateway",),
     module=places.HERE / "envoy-gateway",
+)
+PROMETHEUS = Group(
+    "prometheus",
+    ("github.com/prometheus/prometheus/cmd/prometheus",),
+    images=("prometheus",),
+    module=places.HERE / "prometheus-server",
+    # Without the SDKs of twenty clouds.
+    tags="remove_all_sd,enable_dns_sd,enable_kubernetes_sd",
 )
 METRICS = Group("metrics", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), images=("metrics-server",))
 KIND = Group("kind", ("sigs.k8s.io/kind",))
@@ -96,12 +106,18 @@ def build(groups: Sequence[Group]) -> dict[Group, Path]:
     return folders
 
 
+def build_images(groups: Sequence[Group]) -> list[Built]:
+    """Return the images of each group, building those that the cache lacks; a group's images share an archive."""
+    folders = build(groups)
+    return [Built(image_ref(name), folders[group] / "images.tar") for group in groups for name in group.images]
+
+
 def folder_of(group: Group) -> Path:
     """Return where a group's binaries are, or will be."""
     module = group.module
     sources = sorted([module / "go.mod", module / "go.sum", *module.rglob("*.go")])
     named = [(str(path.relative_to(module)), path.read_bytes()) for path in sources]
-    return places.cache() / "bin" / f"{group.name}-{content_key(group, named, _flags(module))}"
+    return places.cache() / "bin" / f"{group.name}-{content_key(group, named, _flags(group))}"
 
 
 def content_key(group: Group, sources: Iterable[tuple[str, bytes]], flags: Sequence[str]) -> str:
@@ -118,6 +134,7 @@ def image_ref(binary: str) -> str:
         "coredns": (NODE, "github.com/coredns/coredns"),
         "envoy-gateway": (ENVOY, "github.com/envoyproxy/gateway"),
         "metrics-server": (METRICS, "sigs.k8s.io/metrics-server"),
+        "prometheus": (PROMETHEUS, "github.com/prometheus/prometheus"),
     }
     if binary not in pinned:
         return f"modelvane.local/{binary}:v1"
@@ -125,10 +142,10 @@ def image_ref(binary: str) -> str:
     return f"modelvane.local/{binary}:{versions.module_version((group.module / 'go.mod').read_text(), module)}"
 
 
-def _flags(module: Path) -> tuple[str, ...]:
+def _flags(group: Group) -> tuple[str, ...]:
     """Return the flags of the build: small binaries, those of the node with their versions."""
-    if module != MODULE:
-        return (*BUILD, "-ldflags", "-s -w")
+    if group.module != MODULE:
+        return (*BUILD, "-ldflags", "-s -w", *(("-tags", group.tags) if group.tags else ()))
     kubernetes = versions.kubernetes()
     _, minor, *_ = kubernetes.split(".")
     stamp = "k8s.io/component-base/version"
@@ -150,7 +167,7 @@ def _build(groups: list[Group], folders: dict[Group, Path]) -> None:
             go = toolchain.go(module / "go.mod")
             names = " and ".join(group.name for group in together)
             with step(f"build {names} binaries (the first time takes minutes)"):
-                _run_go(go, module, [*_flags(module), "-o", f"{scratch}/all/", *packages])
+                _run_go(go, module, [*_flags(together[0]), "-o", f"{scratch}/all/", *packages])
         for group in groups:
             staged = Path(scratch) / group.name
             staged.mkdir()

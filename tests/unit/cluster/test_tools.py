@@ -31,6 +31,8 @@ def test_whatever_decides_the_binaries_is_in_the_key(other: str) -> None:
 
 
 def test_images_of_the_cluster_itself_have_a_host_that_no_registry_has() -> None:
-    refs = {tools.image_ref(name) for name in (*tools.NODE.images, *tools.METRICS.images)}
+    groups = (tools.NODE, tools.METRICS, tools.ENVOY, tools.PROMETHEUS)
+    refs = {tools.image_ref(name) for group in groups for name in group.images}
 
+    assert len(refs) == 5
     assert all(ref.startswith("modelvane.local/") and not ref.endswith(":latest") for ref in refs)

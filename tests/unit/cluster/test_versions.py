@@ -1,6 +1,6 @@
 import pytest
 
-from tests.cluster import toolchain, versions
+from tests.cluster import toolchain, tools, versions
 
 GO_MOD = """module example
 
@@ -37,5 +37,7 @@ def test_a_go_of_another_channel_is_compared_by_its_release(reported: str) -> No
     assert toolchain.new_enough(reported, "1.26.8")
 
 
-def test_the_go_that_would_be_installed_can_build_the_node() -> None:
-    assert toolchain.new_enough(toolchain.GO_PACKAGE, versions.go_version(versions.GO_MOD.read_text()))
+@pytest.mark.parametrize("group", [tools.NODE, tools.ENVOY, tools.PROMETHEUS], ids=lambda group: group.name)
+def test_the_go_that_would_be_installed_can_build_every_group(group: tools.Group) -> None:
+    go_mod = (group.module / "go.mod").read_text()
+    assert toolchain.new_enough(toolchain.GO_PACKAGE, versions.go_version(go_mod))
