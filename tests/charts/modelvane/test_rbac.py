@@ -74,7 +74,9 @@ def test_namespaced_operator_has_no_right_in_the_cluster(namespaced: list[helm.M
 def test_a_namespaced_operator_may_read_what_gateways_can_do_when_asked() -> None:
     objects = rendered({"watch": {"namespaces": ["team-a"], "gateways": True}})
     assert rights(helm.one(objects, "ClusterRole")) == GATEWAYS
-    assert helm.one(objects, "ClusterRoleBinding")["roleRef"]["name"] == "modelvane-gateways"
+    # Another release, confined to another namespace, may have the same name.
+    assert helm.one(objects, "ClusterRoleBinding")["roleRef"]["name"] == "modelvane-ml-gateways"
+    assert helm.one(objects, "ClusterRole")["metadata"]["name"] == "modelvane-ml-gateways"
 
 
 @pytest.mark.parametrize("mode", ["cluster_wide", "namespaced"])
