@@ -4,10 +4,11 @@ A request is the value of an annotation that was not answered yet, whatever the 
 `status.handled` and in an event, so that nobody has to guess whether it was seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from modelvane import ledger
-from modelvane.memory import Handled, Memory
+from modelvane.memory import Candidate, Handled, Memory
 from modelvane.names import (
     ANNOTATION_ABORT,
     ANNOTATION_PAUSE,
@@ -36,6 +37,8 @@ class Answered:
     """The stage that the rollout is in is to end now."""
     abort: bool = False
     """The rollout is to end now."""
+    suspended: bool = False
+    """Nothing may go on, whoever asks."""
 
 
 def answer_requests(o: Observed, memory: Memory) -> Answered:
@@ -43,22 +46,22 @@ def answer_requests(o: Observed, memory: Memory) -> Answered:
     handled = memory.handled or Handled()
     asked = {name: o.annotations.get(annotation) for name, annotation in _ANNOTATIONS.items()}
     new = [name for name, value in asked.items() if value is not None and value != getattr(handled, name)]
-    answered = Answered(memory)
+    answered = Answered(memory, suspended=o.spec.suspend)
     for name in new:
         answered = _ANSWERS[name](answered)
     answer = answered.events[-1].message if answered.events else handled.answer
     after = Handled(**asked, answer=answer if any(asked.values()) else None)
     kept = None if after == Handled() else after
     memory = answered.memory.model_copy(update={"handled": kept})
-    return Answered(memory, answered.events, answered.skip, answered.abort)
+    return replace(answered, memory=memory)
 
 
 def _pause(a: Answered) -> Answered:
     candidate = a.memory.candidate
     if candidate is None:
         return _say(a, "NothingToPause", "pause: no rollout is in progress")
-    memory = a.memory.model_copy(update={"candidate": candidate.model_copy(update={"paused": "Request"})})
-    return _say(Answered(memory, a.events), "Paused", f"pause: the rollout of version {candidate.version} is paused")
+    message = f"pause: the rollout of version {candidate.version} is paused"
+    return _say(replace(a, memory=_paused(a.memory, candidate, "Request")), "Paused", message)
 
 
 def _resume(a: Answered) -> Answered:
@@ -67,12 +70,13 @@ def _resume(a: Answered) -> Answered:
         return _say(a, "NothingToResume", "resume: no rollout is in progress")
     told = f"resume: the rollout of version {candidate.version} goes on"
     if candidate.paused == "Request":
-        memory = a.memory.model_copy(update={"candidate": candidate.model_copy(update={"paused": None})})
-        return _say(Answered(memory, a.events), "Resumed", told)
+        return _say(replace(a, memory=_paused(a.memory, candidate, None)), "Resumed", told)
+    if a.suspended:
+        return _say(a, "NothingToResume", "resume: rollouts are suspended; set spec.suspend to false first")
     if candidate.paused is None and candidate.step_started_at is None:
         why = candidate.message or "it has just begun"
         return _say(a, "NothingToResume", f"resume: version {candidate.version} is not paused: {why}")
-    return _say(Answered(a.memory, a.events, skip=True), "Resumed", f"{told} without waiting for the end of its step")
+    return _say(replace(a, skip=True), "Resumed", f"{told} without waiting for the end of its step")
 
 
 def _abort(a: Answered) -> Answered:
@@ -80,7 +84,7 @@ def _abort(a: Answered) -> Answered:
     if candidate is None:
         return _say(a, "NothingToAbort", "abort: no rollout is in progress")
     message = f"abort: the rollout of version {candidate.version} ends"
-    return _say(Answered(a.memory, a.events, abort=True), "Aborting", message)
+    return _say(replace(a, abort=True), "Aborting", message)
 
 
 def _retry(a: Answered) -> Answered:
@@ -88,7 +92,7 @@ def _retry(a: Answered) -> Answered:
     if not any(rejection.version == version for rejection in a.memory.rejected):
         return _say(a, "NothingToRetry", "retry: the wanted version is not rejected")
     message = f"retry: version {version} was rejected and is tried again"
-    return _say(Answered(ledger.forgive(a.memory, version), a.events, a.skip, a.abort), "Retrying", message)
+    return _say(replace(a, memory=ledger.forgive(a.memory, version)), "Retrying", message)
 
 
 def _restart(a: Answered) -> Answered:
@@ -96,7 +100,11 @@ def _restart(a: Answered) -> Answered:
 
 
 def _say(a: Answered, reason: str, message: str) -> Answered:
-    return Answered(a.memory, (*a.events, Event(reason, message)), a.skip, a.abort)
+    return replace(a, events=(*a.events, Event(reason, message)))
+
+
+def _paused(memory: Memory, candidate: Candidate, how: Literal["Request"] | None) -> Memory:
+    return memory.model_copy(update={"candidate": candidate.model_copy(update={"paused": how})})
 
 
 _ANSWERS = {"pause": _pause, "resume": _resume, "abort": _abort, "retry": _retry, "restart": _restart}

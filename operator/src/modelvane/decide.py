@@ -11,7 +11,7 @@ from typing import Literal
 from modelvane import ledger, rollout
 from modelvane.annotations import answer_requests
 from modelvane.checks import note_checks
-from modelvane.memory import Candidate, Memory, Stable, Warm
+from modelvane.memory import Candidate, Memory, Rejection, Stable, Warm
 from modelvane.stage import Situation, Step
 from modelvane.state import (
     Event,
@@ -24,7 +24,7 @@ from modelvane.state import (
     Unreachable,
 )
 from modelvane.target import Target, choose_target, find_stable, resolve, tell_registry_news
-from modelvane.traffic import Shift, all_to, shift
+from modelvane.traffic import Shift, all_to, routed, shift, unroute
 
 REASON_ABORTED = "Aborted"
 REASON_NAME_TAKEN = "NameTaken"
@@ -47,7 +47,8 @@ def decide(o: Observed, now: datetime) -> Plan:
         why = Failure(REASON_ABORTED, "a person called its rollout off", permanent=True)
         memory, ended = ledger.reject(memory, o.spec, why, now, "Aborted")
     plan = _act(o, memory, choose_target(o, memory), answered.skip, now)
-    return replace(plan, events=(*told, *found, *answered.events, *ended, *plan.events))
+    split = plan.split or unroute(o, plan.delete)
+    return replace(plan, split=split, events=(*told, *found, *answered.events, *ended, *plan.events))
 
 
 def _act(o: Observed, memory: Memory, target: Target, skip: bool, now: datetime) -> Plan:
@@ -65,7 +66,7 @@ def _act(o: Observed, memory: Memory, target: Target, skip: bool, now: datetime)
     if rejection := ledger.find_rejection(memory, revision):
         why = f"version {revision.version} is wanted, which is rejected"
         plan = _serve(o, *ledger.drop(memory, o.spec, "Superseded", why, now), now)
-        return replace(plan, hold=Hold(rejection.reason, f"{ledger.serving(memory)}, {ledger.blame(rejection)}"))
+        return replace(plan, hold=_hold(memory, rejection))
     if o.spec.replicas == 0:
         return _serve(o, *ledger.drop(memory, o.spec, "Aborted", "scaled to zero", now), now)
     return _advance(o, memory, revision, skip, now)
@@ -94,7 +95,7 @@ def _advance(o: Observed, memory: Memory, revision: Revision, skip: bool, now: d
     if verdict:
         memory, rejected = ledger.reject(memory, o.spec, verdict, now)
         plan = _serve(o, memory, (*events, *rejected), now)
-        return replace(plan, hold=Hold(verdict.reason, f"{ledger.serving(memory)}, {ledger.blame(memory.rejected[0])}"))
+        return replace(plan, hold=_hold(memory, memory.rejected[0]))
     shifted = shift(o, _name(memory.stable), revision.name, step.weight, step.mirror_percent)
     events = (*events, *_milestones(o, memory, situation, step, shifted))
     memory = _note_step(memory, situation, step, shifted.weight)
@@ -128,17 +129,19 @@ def _situation(o: Observed, memory: Memory, revision: Revision, skip: bool, now:
     if memory.candidate is None:
         raise ValueError("there is no rollout without a candidate")
     others = [w for w in o.workloads if w.revision not in (revision.name, _name(memory.stable))]
+    first, warm = memory.stable is None, _name(memory.warm) == revision.name
     return Situation(
         wanted=o.spec.replicas,
         strategy=o.spec.strategy,
-        analysis=o.spec.analysis,
+        analysis=None if first or warm else o.spec.analysis,
         memory=memory.candidate,
         candidate=o.workload(revision.name),
         stable=o.workload(_name(memory.stable)),
         others_serve=bool(o.strays) or any(other.pods for other in others),
-        first=memory.stable is None,
-        warm=_name(memory.warm) == revision.name,
+        first=first,
+        warm=warm,
         exact=o.spec.gateway is not None,
+        routable=o.spec.gateway is None or revision.name in o.live.backends,
         mirror_problem=o.mirror_problem,
         skip=skip,
         deadline=o.spec.progress_deadline,
@@ -151,7 +154,7 @@ def _note_step(memory: Memory, situation: Situation, step: Step, weight: int) ->
     candidate = situation.memory
     enough = situation.ready >= step.replicas
     update = {
-        "waiting_since": None if enough else candidate.waiting_since or situation.now,
+        "waiting_since": None if enough or situation.held else candidate.waiting_since or situation.now,
         "weight": weight,
         "message": step.message,
         "step": step.step,
@@ -182,7 +185,7 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
         moved = "gets" if shifted.weight else "no longer gets"
         share = f"{shifted.weight}% of the traffic" if shifted.weight else "traffic: its pods are not ready"
         events.append(Event("TrafficShifted", f"{ledger.serving(memory)}, {name} {moved} {share}: {step.message}"))
-    if step.paused not in (None, "Request", before.paused):
+    if step.paused not in (None, "Request") and (step.paused, step.step) != (before.paused, before.step):
         events.append(Event("Paused", f"{name} waits for a person: {step.message}"))
     return events
 
@@ -190,18 +193,41 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
 def _freeze(o: Observed, memory: Memory, now: datetime) -> Plan:
     """Let everything run as it does: stable is kept and scaled, a candidate's clocks stand still."""
     candidate = memory.candidate
-    if candidate is None:
-        return _serve(o, memory, (), now)
-    stopped = candidate.model_copy(update={"waiting_since": None, "step_started_at": None})
-    memory = memory.model_copy(update={"candidate": stopped})
-    plan = _serve(o, memory, (), now)
+    if candidate is not None:
+        stopped = candidate.model_copy(update={"waiting_since": None, "step_started_at": None})
+        memory = memory.model_copy(update={"candidate": stopped})
+    plan = replace(_serve(o, memory, (), now), hold=_rejected(o, memory))
     if memory.stable is None:
+        return replace(plan, delete=())  # Without a stable one, what there is may be all that is left of it.
+    if candidate is None:
         return plan
     stable, coming = o.workload(memory.stable.revision), o.workload(candidate.revision)
     ready, needed = coming.ready if coming else 0, min(o.spec.replicas, stable.ready if stable else 0)
     if o.selected == Traffic(None) or (o.selected == Traffic(candidate.revision) and ready >= needed):
         plan = replace(plan, traffic=None)
-    return replace(plan, split=None) if ready else plan
+    share = routed(o).get(candidate.revision, 0)
+    if ready and 100 * ready >= share * needed:
+        plan = replace(plan, split=None)
+    return _note_return(plan) if (plan.split if o.spec.gateway else plan.traffic) else plan
+
+
+def _note_return(plan: Plan) -> Plan:
+    """Note that stable has taken everything back."""
+    candidate = plan.memory.candidate and plan.memory.candidate.model_copy(update={"weight": 0})
+    return replace(plan, memory=plan.memory.model_copy(update={"candidate": candidate}))
+
+
+def _rejected(o: Observed, memory: Memory) -> Hold | None:
+    """Say that the wanted revision is rejected, also while nobody can tell whether it is wanted still."""
+    desired = memory.desired
+    if o.spec.suspend or o.template_hash is None or desired is None or desired.pointer != o.spec.pointer:
+        return None
+    rejection = ledger.find_rejection(memory, Revision(desired.version or "", o.template_hash))
+    return _hold(memory, rejection) if rejection else None
+
+
+def _hold(memory: Memory, rejection: Rejection) -> Hold:
+    return Hold(rejection.reason, f"{ledger.serving(memory)}, {ledger.blame(rejection)}")
 
 
 def _stop_serving(o: Observed, memory: Memory, now: datetime) -> Plan:
@@ -210,7 +236,7 @@ def _stop_serving(o: Observed, memory: Memory, now: datetime) -> Plan:
     if memory.stable:
         message = f"version {memory.stable.version} is taken down, as onPointerRemoved asks"
         events = (*events, Event("ScaledDown", message))
-    return Plan(memory.model_copy(update={"stable": None}), delete=o.workloads, events=events)
+    return Plan(memory.model_copy(update={"stable": None, "warm": None}), delete=o.workloads, events=events)
 
 
 def _serve(
@@ -225,7 +251,10 @@ def _serve(
     memory = memory.model_copy(update={"warm": _still_warm(o, memory, now, leftovers)})
     current = o.workload(_name(stable)) if stable else None
     kept = (_name(stable), _name(memory.candidate), _name(memory.warm))
-    others = [w for w in o.workloads if w.revision not in kept]
+    split = all_to(o, stable.revision) if stable else None
+    # A route that cannot be moved yet keeps what it sends to.
+    named = routed(o) if stable and o.spec.gateway and split is None else {}
+    others = [w for w in o.workloads if w.revision not in kept and w.revision not in named]
     create: tuple[tuple[Revision, int], ...] = ()
     if stable and not current and o.template_hash is not None:
         create = ((Revision(stable.version, o.template_hash), wanted),)
@@ -235,11 +264,11 @@ def _serve(
         scale=((current, wanted),) if current and current.replicas != wanted else (),
         delete=() if leftovers == "keep" else tuple(others),
         traffic=Traffic(stable.revision) if stable else None,
-        split=all_to(o, stable.revision) if stable else None,
+        split=split,
         events=events,
         wake_after=_soonest(
             max(memory.warm.until - now, GARBAGE_COLLECTION) if memory.warm else None,
-            GARBAGE_COLLECTION if o.taken or o.strays or (others and leftovers == "keep") else None,
+            GARBAGE_COLLECTION if o.taken or o.strays or named or (others and leftovers == "keep") else None,
             GATEWAY_LOOK if o.spec.gateway else None,
         ),
     )

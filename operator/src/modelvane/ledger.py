@@ -65,7 +65,7 @@ def promote(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> Entry:
         why = f"in place of version {memory.stable.version}"
     stable = Stable(version=candidate.version, revision=candidate.revision, since=now)
     before, warm = memory.stable, None
-    if before is not None:
+    if before is not None and spec.strategy.scale_down_delay:
         warm = Warm(version=before.version, revision=before.revision, until=now + spec.strategy.scale_down_delay)
     promoted = _close(memory, spec, "Promoted", why, now).model_copy(update={"stable": stable, "warm": warm})
     return promoted, (Event("Promoted", f"serving version {candidate.version}, {why}"),)
@@ -90,7 +90,9 @@ def reject(
     events = [Event("Rejected", f"{serving(memory)}, {blame(rejection)}", "Warning")]
     if memory.stable and candidate.weight:
         events.append(Event("RolledBack", f"all traffic is back on version {memory.stable.version}"))
-    return rejected.model_copy(update={"rejected": (rejection, *others)[:MAX_REJECTED]}), tuple(events)
+    warm = None if memory.warm and memory.warm.revision == candidate.revision else memory.warm
+    update = {"rejected": (rejection, *others)[:MAX_REJECTED], "warm": warm}
+    return rejected.model_copy(update=update), tuple(events)
 
 
 def _close(memory: Memory, spec: ModelDeploymentSpec, outcome: Outcome, message: str, now: datetime) -> Memory:

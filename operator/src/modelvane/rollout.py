@@ -6,7 +6,9 @@ Every rollout is the same walk: verify, compare predictions, mirror, then the st
 from dataclasses import replace
 from datetime import timedelta
 
-from modelvane.spec import Pause, format_duration
+from modelvane.analysis import ROUNDING
+from modelvane.memory import PredictionsSeen
+from modelvane.spec import Pause, Predictions, format_duration
 from modelvane.stage import Situation, Stage, Step, describe_pause, hold, stay
 from modelvane.state import Failure
 from modelvane.strategies import STRATEGIES, pods_for, rolling_update, verifying
@@ -50,7 +52,7 @@ def judge(s: Situation, step: Step) -> Failure | None:
         return under_traffic
     if s.ready >= step.replicas:
         return None  # It got there, perhaps while the operator was away: there is no progress left to make.
-    if s.memory.waiting_since is None or s.now - s.memory.waiting_since < s.deadline:
+    if s.held or s.memory.waiting_since is None or s.now - s.memory.waiting_since < s.deadline:
         return None
     if failure and failure.reason == REASON_FETCH_FAILED and not s.registry_reachable:
         return None  # The registry is down: the version cannot be blamed, and stable serves meanwhile.
@@ -70,7 +72,7 @@ def _judge_traffic(s: Situation, step: Step) -> Failure | None:
         return None
     seen, failed, compared = s.memory.analysis, s.memory.failed_checks or 0, s.memory.predictions
     most = s.analysis.predictions.max_different if s.analysis.predictions else None
-    if compared and compared.compared and most is not None and compared.different / compared.compared > most:
+    if compared and compared.compared and most is not None and _differ(compared, most):
         return Failure(REASON_PREDICTIONS_DIFFER, compared.message, permanent=True)
     if seen and failed >= s.analysis.failure_limit:
         return Failure(REASON_ANALYSIS_FAILED, f"{failed} checks failed, the last one: {seen.message}", permanent=True)
@@ -79,14 +81,17 @@ def _judge_traffic(s: Situation, step: Step) -> Failure | None:
     return None
 
 
+def _differ(seen: PredictionsSeen, most: float) -> bool:
+    return seen.different / seen.compared > most + ROUNDING
+
+
 def _before_traffic(s: Situation) -> Step | None:
     """Return the step of a candidate that may have no real traffic yet, or None when it may."""
     if not s.ready:
         return verifying(s)
-    if s.skip:
-        return None
+    mirroring = s.memory.mirror_percent is not None
     wanted, seen = s.analysis.predictions if s.analysis else None, s.memory.predictions
-    if s.analysis and wanted and (seen is None or not seen.compared):
+    if s.analysis and wanted and not mirroring and not s.skip and not _is_compared(wanted, seen):
         message = seen.message if seen else "its predictions are being compared with stable's"
         here = Step(1, 0, message, wake_after=timedelta(seconds=1))
         if s.held or seen is None:
@@ -101,4 +106,9 @@ def _before_traffic(s: Situation) -> Step | None:
     need = pods_for(mirror.percent, s.wanted, exact=True)
     text = f"it gets copies of {mirror.percent}% of the requests{describe_pause(Pause(duration=mirror.duration))}"
     stage = Stage(None, None, 0, need, s.settled >= need, text, mirror.percent)
-    return stay(s, stage, Pause(duration=mirror.duration))
+    return stay(replace(s, skip=s.skip and mirroring), stage, Pause(duration=mirror.duration))
+
+
+def _is_compared(wanted: Predictions, seen: PredictionsSeen | None) -> bool:
+    """Say whether the comparison is over. Without a limit it is only told, so whatever came of it is enough."""
+    return seen is not None and (seen.compared > 0 or wanted.max_different is None)

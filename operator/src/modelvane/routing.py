@@ -86,6 +86,10 @@ async def apply_routing(kube: Kube, key: Key, o: Observed, plan: Plan) -> None:
             await kube.apply(SERVICE, backend)
     if plan.split is None:
         return
+    if not plan.split.weights:
+        if o.live.route is not None:
+            await _delete(kube, HTTP_ROUTE, o.live.route)
+        return
     wanted = manifests.build_route(o, o.spec.gateway, plan.split)
     if manifests.differs(wanted, o.live.route):
         shares = ", ".join(f"{weight}% to {revision}" for revision, weight in plan.split.weights)

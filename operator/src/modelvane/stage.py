@@ -39,6 +39,8 @@ class Situation:
     """The candidate served before and was kept for this moment."""
     exact: bool
     """A gateway splits the traffic, so a weight is what it says and not a share of pods."""
+    routable: bool
+    """The gateway, if there is one, has a Service to send the candidate's requests to."""
     mirror_problem: str | None
     """Why the gateway cannot copy requests, if it cannot."""
     skip: bool
@@ -103,9 +105,8 @@ def stay(s: Situation, stage: Stage, pause: Pause) -> Step | None:
     """
     here = stand(s, stage)
     started = here.step_started_at
-    if started is None or not stage.complete:
+    if started is None or not _is_in_effect(s, stage):
         return here
-    here = replace(here, wake_after=_next_check(s, started))
     if s.held:
         return here
     if s.skip:
@@ -114,7 +115,7 @@ def stay(s: Situation, stage: Stage, pause: Pause) -> Step | None:
         return replace(here, paused="Step")
     left = pause.duration - (s.now - started)
     if left > timedelta(0):
-        return replace(here, wake_after=min(filter(None, (here.wake_after, left))))
+        return replace(here, wake_after=_soonest(here.wake_after, left))
     if s.analysis is None or _passed_here(s, started):
         return None
     if not _is_inconclusive(s, s.analysis, started, pause.duration):
@@ -130,16 +131,18 @@ def stay(s: Situation, stage: Stage, pause: Pause) -> Step | None:
 
 def stand(s: Situation, stage: Stage) -> Step:
     """Return the step of a stage as it is now."""
+    in_effect = _is_in_effect(s, stage)
+    unsettled = s.ready > s.settled or s.ready >= stage.replicas
     step = Step(
         stage.replicas,
         stage.weight,
         stage.message,
         step=stage.step,
         steps=stage.steps,
-        step_started_at=s.memory.step_started_at or (s.now if stage.complete else None),
+        step_started_at=s.memory.step_started_at or (s.now if in_effect else None),
         mirror_percent=stage.mirror_percent,
         clear_others=0 < stage.weight < 100 and not s.exact,
-        wake_after=SETTLE if s.ready >= stage.replicas else None,
+        wake_after=_soonest(SETTLE if unsettled and not in_effect else None, _next_check(s, stage)),
     )
     return hold(s, step)
 
@@ -156,6 +159,10 @@ def describe_pause(pause: Pause | None) -> str:
     return f" for {format_duration(pause.duration)}" if pause.duration is not None else " until someone resumes it"
 
 
+def _is_in_effect(s: Situation, stage: Stage) -> bool:
+    return stage.complete and s.routable
+
+
 def _passed_here(s: Situation, started: datetime) -> bool:
     seen = s.memory.analysis
     return seen is not None and seen.verdict == "Passed" and seen.checked_at > started
@@ -169,7 +176,13 @@ def _is_inconclusive(s: Situation, analysis: Analysis, started: datetime, pause:
     return s.now - since >= max(pause, PATIENCE * analysis.interval)
 
 
-def _next_check(s: Situation, started: datetime) -> timedelta | None:
-    if s.analysis is None:
+def _next_check(s: Situation, stage: Stage) -> timedelta | None:
+    """Return when the traffic is worth a look. A stage begins up to a second after the time that the status has."""
+    if s.analysis is None or not (stage.weight or stage.mirror_percent or stage.complete):
         return None
-    return s.analysis.interval - (s.now - started) % s.analysis.interval + timedelta(milliseconds=50)
+    first = (s.memory.step_started_at or s.memory.since).replace(microsecond=0) + timedelta(seconds=1)
+    return s.analysis.interval - (s.now - first) % s.analysis.interval + timedelta(milliseconds=50)
+
+
+def _soonest(*delays: timedelta | None) -> timedelta | None:
+    return min((delay for delay in delays if delay is not None), default=None)

@@ -166,7 +166,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Split:
-    """What the HTTPRoute does: the percentage that each revision gets, and who gets copies of how many."""
+    """What the HTTPRoute does: the percentage that each revision gets, and who gets copies of how many.
+
+    Without any weight there is nobody to send to, and so no route.
+    """
 
     weights: tuple[tuple[str, int], ...]
     mirror: tuple[str, int] | None = None

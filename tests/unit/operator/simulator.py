@@ -1,39 +1,58 @@
 """A little Kubernetes and a little registry, enough to run the engine for hours of simulated time in milliseconds.
 
 Deployments make pods, pods become ready or fail as their version's nature says, deleted Deployments leave their pods
-behind for a moment, and the Service selects by label. `World.reconcile` carries a plan out write by write in the
-operator's own order, and may be cut off after any of them, as by a kill. After each write the promises are checked.
+behind for a moment, the Service selects by label, and a gateway sends to a Service of each revision. `World.reconcile`
+carries a plan out write by write in the operator's own order, and may be cut off after any of them, as by a kill.
+After each write the promises are checked.
 """
 
+import ast
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 from modelvane.decide import decide
+from modelvane.manifests import build_route
 from modelvane.memory import Memory
 from modelvane.names import deployment_name
-from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
+from modelvane.spec import GatewaySpec, ModelDeploymentSpec, ModelRegistrySpec
 from modelvane.state import (
     Absent,
+    Event,
     Failure,
     Found,
+    Live,
     Observed,
     Plan,
     Pod,
     Resolution,
     Revision,
+    Split,
     Traffic,
     Unreachable,
     Workload,
 )
 from modelvane.status import build_status
 
-Nature = Literal["good", "broken", "hangs", "dies"]
+from tests.unit.operator.laboratory import Laboratory
+from tests.unit.operator.promises import BrokenPromiseError, check_route, check_run, check_write
+
+Nature = Literal["good", "broken", "hangs", "dies", "erring", "slow", "quiet", "different", "mute"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOOT = timedelta(seconds=3)
+LIFE = timedelta(seconds=1)
+"""How long a pod of a version that dies is ready."""
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
+EDGE = GatewaySpec.model_validate(GATEWAY)
+REGISTRY = ModelRegistrySpec(uri="http://mlflow:5000")
+
+
+@cache
+def read_spec(written: str) -> ModelDeploymentSpec:
+    return ModelDeploymentSpec.model_validate(ast.literal_eval(written))
 
 
 @dataclass
@@ -54,21 +73,17 @@ class SimDeployment:
     gone: bool = False
 
 
-class BrokenPromiseError(AssertionError):
-    """The engine did what it must never do."""
-
-
 class World:
     """Everything outside the engine, and the promises it is held to."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a test must be repeatable
         self.now = START
         self.natures: dict[str, Nature] = {}
         self.pointer: str | None = None
         self.reachable = True
         self.template = 0
-        self.retry: str | None = None
+        self.annotations: dict[str, str] = {}
         self.spec: dict[str, Any] = {
             "model": {"name": "iris", "stage": "Production"},
             "replicas": 2,
@@ -77,27 +92,59 @@ class World:
         }
         self.deployments: list[SimDeployment] = []
         self.selected: Traffic | None = None
+        self.route: Split | None = None
+        self.backends: set[str] = set()
+        self.laboratory = Laboratory()
         self.status: dict[str, Any] = {}
         self.blamed: set[str] = set()
         self.serial = 0
+        self.events: list[Event] = []
         self.story: list[str] = []
+        self.parsed: tuple[dict[str, Any], Memory] | None = None
+        self.seen: Observed | None = None
+        self.wake_at: datetime | None = None
 
     # --- what people and nature do
 
     def promote(self, version: str, nature: Nature = "good") -> None:
         self.natures.setdefault(version, nature)
-        if version != self.pointer:
-            self.blamed = {name for name in self.blamed if not name.startswith(f"v{version}-")}
         self.pointer = version
 
-    def ask_retry(self) -> None:
+    def ask(self, request: str) -> None:
+        """Ask by annotation, with a value that was not used before."""
         self.serial += 1
-        self.retry = str(self.serial)
-        self.blamed.clear()
+        self.annotations[f"serving.modelvane.dev/{request}"] = str(self.serial)
+
+    def ask_retry(self) -> None:
+        self.ask("retry")
+
+    def wait(self, seconds: float) -> None:
+        """Let the operator run as its watches and its own alarm wake it, and never otherwise."""
+        end = self.now + timedelta(seconds=seconds)
+        while self.now < end:
+            self.run_while_awake()
+            self.pass_time((min(self._next_change(), end) - self.now).total_seconds())
+        self.run_while_awake()
+
+    def run_while_awake(self) -> None:
+        for _ in range(30):
+            if not self.is_awake():
+                return
+            self.reconcile()
+        raise BrokenPromiseError("it never comes to rest: " + "\n".join(self.story[-20:]))
+
+    def is_awake(self) -> bool:
+        """Say whether a watch event or the operator's own alarm makes it run."""
+        if self.seen is None or (self.wake_at is not None and self.wake_at <= self.now):
+            return True
+        return self._watched() != self.seen
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+        left = {d.revision.name for d in self.deployments if not d.gone}
+        self.backends &= left  # The garbage collector takes a Service with the Deployment that owns it.
         self.deployments = [d for d in self.deployments if not d.gone]
+        check_route(self)
         for deployment in self.deployments:
             del deployment.pods[deployment.replicas :]
             while len(deployment.pods) < deployment.replicas:
@@ -108,14 +155,28 @@ class World:
 
     def _age(self, deployment: SimDeployment, pod: SimPod) -> None:
         nature = self.natures[deployment.revision.version]
-        if self.now - pod.created < BOOT or pod.failed:
+        if self.now - pod.created < BOOT or pod.failed or nature == "hangs":
             return
         if nature == "broken":
             pod.failed = True
-        elif nature in ("good", "dies") and pod.ready_since is None:
+        elif pod.ready_since is None:
             pod.ready_since = self.now
-        elif nature == "dies" and pod.ready_since and self.now - pod.ready_since > timedelta(seconds=1):
+        elif nature == "dies" and self.now - pod.ready_since > LIFE:
             pod.ready_since, pod.failed = None, True
+
+    def _next_change(self) -> datetime:
+        """Return when the next pod changes, or the operator wakes."""
+        soon = self.now + timedelta(seconds=0.5)
+        if any(d.gone or len(d.pods) != d.replicas for d in self.deployments):
+            return soon
+        changes = [self.wake_at] if self.wake_at else []
+        for pod in (pod for d in self.deployments for pod in d.pods):
+            if pod.ready_since is None and not pod.failed:
+                changes.append(pod.created + BOOT)
+            elif pod.ready_since is not None:
+                changes.append(pod.ready_since + LIFE + timedelta(milliseconds=1))
+        later = [change for change in changes if change > self.now]
+        return min(later, default=self.now + timedelta(days=1))
 
     def restart_a_pod(self) -> None:
         """Let a node restart one pod of whatever runs."""
@@ -127,31 +188,56 @@ class World:
     # --- what the operator sees and does
 
     def observe(self) -> Observed:
+        """Read what is there; the laboratory is asked as well, which is done once a run."""
+        o = self._watched()
+        coming = o.workload(o.memory.candidate.revision) if o.memory.candidate else None
+        return replace(o, measurement=self.laboratory.measure(o.spec, o.memory, coming, self.natures, self.now))
+
+    def _watched(self) -> Observed:
         resolution: Resolution = Found(self.pointer) if self.pointer else Absent("model iris has no such version")
         if not self.reachable:
             resolution = Unreachable("ConnectionRefused", "the registry refuses connections")
         living = [d for d in self.deployments if not d.gone]
-        return Observed(
+        o = Observed(
             namespace="ns",
             name="iris",
             uid="uid",
             generation=1,
             resource_version="1",
-            annotations={"serving.modelvane.dev/retry": self.retry} if self.retry else {},
-            spec=ModelDeploymentSpec.model_validate(self.spec),
-            memory=Memory.model_validate(self.status),
+            annotations=dict(self.annotations),
+            spec=read_spec(repr(self.spec)),
+            memory=self._memory(),
             resolution=resolution,
-            polled_at=self.now,
-            registry=ModelRegistrySpec(uri="http://mlflow:5000"),
+            polled_at=START,
+            registry=REGISTRY,
             template_hash=f"{self.template:08d}",
             workloads=tuple(self._workload(d) for d in living),
             strays=sum(len(d.pods) for d in self.deployments if d.gone),
             selected=self.selected,
+            route_accepted=self.route is not None,
         )
+        coming = o.workload(o.memory.candidate.revision) if o.memory.candidate else None
+        route = build_route(o, EDGE, self.route) if self.route else None
+        kept = {d.revision.name for d in living}
+        return replace(
+            o,
+            live=Live(route=route, backends={name: {} for name in sorted(self.backends & kept)}),
+            comparison=self.laboratory.compare(o.spec, o.memory, coming, self.natures, self.now),
+        )
+
+    def _memory(self) -> Memory:
+        """Read the status as it was written, so with whole seconds."""
+        if self.parsed is None or self.parsed[0] is not self.status:
+            self.parsed = self.status, Memory.model_validate(self.status)
+        return self.parsed[1]
 
     def _workload(self, d: SimDeployment) -> Workload:
         failure = Failure("ModelLoadFailed", "it raised", permanent=True)
-        pods = tuple(Pod(p.name, p.ready_since, failure if p.failed else None) for p in d.pods)
+        pods = tuple(
+            # The API server keeps whole seconds.
+            Pod(p.name, p.ready_since and p.ready_since.replace(microsecond=0), failure if p.failed else None)
+            for p in d.pods
+        )
         return Workload(
             name=deployment_name("iris", d.revision.name),
             version=d.revision.version,
@@ -167,17 +253,38 @@ class World:
         """Run once, up to a number of writes; return whether there was anything to write."""
         observed = self.observe()
         plan = decide(observed, self.now)
+        self.seen = replace(observed, measurement=None)
+        self.wake_at = self.now + plan.wake_after if plan.wake_after is not None else None
         writes = self._writes(observed, plan)
+        self._forgive(observed, plan)
         for write in writes[:cut_after]:
-            before = self.ready_of_stable()
+            before = self.ready_of("stable")
             write()
-            self.check(before)
+            check_write(self, before)
+        if cut_after is None or cut_after >= len(writes):
+            self._check_again(observed)
+            check_run(self)
+        else:
+            self.kill()
         return bool(writes)
+
+    def _forgive(self, o: Observed, plan: Plan) -> None:
+        """Let a version be tried again that the pointer has moved to, or that a person asks for."""
+        desired = plan.memory.desired
+        asked = any(event.reason == "Retrying" for event in plan.events)
+        if desired and desired.version and (asked or desired != o.memory.desired):
+            self.blamed = {name for name in self.blamed if not name.startswith(f"v{desired.version}-")}
+
+    def kill(self) -> None:
+        """Let the operator start anew, so that it knows only what the cluster knows."""
+        self.laboratory.forget()
+        self.seen = self.wake_at = None
 
     def _writes(self, o: Observed, plan: Plan) -> list[Callable[[], None]]:
         writes: list[Callable[[], None]] = []
         if plan.traffic is not None and plan.traffic != self.selected:
             writes.append(lambda: self._select(plan))
+        writes += self._routing(o, plan)
         for revision, replicas in plan.create:
             writes.append(partial(self._create, revision, replicas))
         for workload, replicas in plan.scale:
@@ -189,6 +296,25 @@ class World:
             writes.append(partial(self._delete, workload))
         return writes
 
+    def _routing(self, o: Observed, plan: Plan) -> list[Callable[[], None]]:
+        writes: list[Callable[[], None]] = []
+        if o.spec.gateway is None:
+            if self.route is not None:
+                writes.append(partial(self._send, None))
+            if o.live.backends:
+                writes.append(self.backends.clear)
+            return writes
+        for workload in o.workloads:
+            if workload.revision not in o.live.backends:
+                writes.append(partial(self.backends.add, workload.revision))
+        if plan.split is not None and plan.split != self.route:
+            writes.append(partial(self._send, plan.split))
+        return writes
+
+    def _send(self, split: Split | None) -> None:
+        self.route = split if split and split.weights else None
+        self.story.append(f"{self.now:%H:%M:%S} send {split.weights if split else 'nothing'}")
+
     def _create(self, revision: Revision, replicas: int) -> None:
         if revision.name in self.blamed:
             raise BrokenPromiseError(f"{revision.name} was rejected and is tried again")
@@ -198,6 +324,8 @@ class World:
 
     def _scale(self, workload: Workload, replicas: int) -> None:
         self.story.append(f"{self.now:%H:%M:%S} scale {workload.revision} to {replicas}")
+        if replicas < self.spec["replicas"] and self._is_stable(workload):
+            raise BrokenPromiseError(f"{workload.revision} is stable and scaled to {replicas}")
         next(d for d in self.deployments if d.uid == workload.uid).replicas = replicas
 
     def _select(self, plan: Plan) -> None:
@@ -205,16 +333,48 @@ class World:
         self.selected = plan.traffic
 
     def _remember(self, plan: Plan, status: dict[str, Any]) -> None:
+        self.events += plan.events
         self.story += [f"{self.now:%H:%M:%S} {event.reason}: {event.message}" for event in plan.events]
         known = {entry["revision"] for entry in self.status.get("rejected", [])}
         self.blamed |= {rejection.revision for rejection in plan.memory.rejected} - known
+        if plan.memory.stable and plan.memory.stable.revision in self.blamed:
+            before = self.status.get("stable")
+            if not before or before["revision"] != plan.memory.stable.revision:
+                raise BrokenPromiseError(f"{plan.memory.stable.revision} was rejected and is promoted")
+        if status.get("candidate") != self.status.get("candidate") and status.get("candidate"):
+            c = status["candidate"]
+            where = f"{c.get('weight')}% step {c.get('step')} {c.get('paused') or ''}"
+            self.story.append(f"{self.now:%H:%M:%S}   {where}: {c.get('message')}")
         self.status = status
 
     def _delete(self, workload: Workload) -> None:
         self.story.append(f"{self.now:%H:%M:%S} delete {workload.revision}")
+        if self._is_stable(workload):
+            raise BrokenPromiseError(f"{workload.revision} is stable and deleted")
         next(d for d in self.deployments if d.uid == workload.uid).gone = True
 
-    # --- the promises
+    def _check_again(self, o: Observed) -> None:
+        """Decide again on the same sight with the status just written: it must say the same, and no event twice."""
+        if self._memory() is o.memory or o.memory.stable is None:
+            return  # Without a stable version the last good one is looked for once the wanted one is rejected.
+        again = replace(o, memory=self._memory(), measurement=None, comparison=None)
+        plan = decide(again, self.now)
+        status = build_status(again, plan, None, self.now)
+        if status != again.memory.dump() or plan.events:
+            raise BrokenPromiseError(f"without any news it says something else: {plan.events}\n{self.status}\n{status}")
+
+    def _is_stable(self, workload: Workload) -> bool:
+        return bool(self.status.get("stable", {}).get("revision") == workload.revision)
+
+    # --- what the promises look at
+
+    def frozen(self) -> bool:
+        """Say whether nothing may move, because someone said so or because nothing is known."""
+        return bool(self.spec.get("suspend")) or not self.reachable
+
+    def is_removed(self) -> bool:
+        """Say whether nothing is to be served, as the spec asks where the pointer is gone."""
+        return self.pointer is None and self.spec.get("onPointerRemoved") == "ScaleToZero"
 
     def ready(self, revision: str | None) -> int:
         """Count the ready pods of a revision, of all when None; pods left behind by a Deployment count as pods do."""
@@ -225,16 +385,5 @@ class World:
         """Count the pods that get requests."""
         return self.ready(self.selected.revision) if self.selected else 0
 
-    def ready_of_stable(self) -> int:
-        stable = self.status.get("stable")
-        return self.ready(stable["revision"]) if stable else 0
-
-    def check(self, ready_of_stable_before: int) -> None:
-        removed = self.pointer is None and self.spec.get("onPointerRemoved") == "ScaleToZero"
-        wanted = self.spec["replicas"]
-        if not removed and self.answering() < min(wanted, ready_of_stable_before):
-            raise BrokenPromiseError(f"{self.answering()} pods answer, {ready_of_stable_before} of stable were ready")
-        if self.selected == Traffic(None):
-            serving = {d.revision.name for d in self.deployments if d.pods}
-            if len(serving) > 2:
-                raise BrokenPromiseError(f"{len(serving)} revisions get traffic: {serving}")
+    def ready_of(self, part: Literal["stable", "candidate"]) -> int:
+        return self.ready(self.status[part]["revision"]) if part in self.status else 0

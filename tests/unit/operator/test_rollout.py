@@ -33,6 +33,7 @@ def situation(candidate: Workload | None, *, waiting_since: datetime = NOW, **ch
         first=False,
         warm=False,
         exact=False,
+        routable=True,
         mirror_problem=None,
         skip=False,
         deadline=DEADLINE,
