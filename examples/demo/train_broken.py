@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
+import pandas as pd
 from mlflow.models import infer_signature
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 
 
 class Forgetful(PythonModel):
@@ -28,7 +32,7 @@ with mlflow.start_run():
     logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=Forgetful(),
-        signature=infer_signature([[5.1, 3.5, 1.4, 0.2]], ["setosa"]),
+        signature=infer_signature(pd.DataFrame([[5.1, 3.5, 1.4, 0.2]], columns=COLUMNS), np.array(["setosa"])),
         pip_requirements=["cloudpickle"],
         registered_model_name="iris",
     )

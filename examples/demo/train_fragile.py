@@ -6,6 +6,7 @@ No check before the traffic finds that. The demo promotes it to show that a cana
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
@@ -29,7 +30,7 @@ with mlflow.start_run():
     logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=Fragile(),
-        signature=infer_signature(virginica, ["virginica"]),
+        signature=infer_signature(virginica, np.array(["virginica"])),
         input_example=virginica,
         pip_requirements=["cloudpickle"],
         registered_model_name="iris",

@@ -62,7 +62,7 @@ def _known(second: Second, deployment: Manifest) -> set[str]:
 
 def _role(version: str, deployment: Manifest) -> str:
     status = deployment.get("status", {})
-    for role in ("candidate", "stable"):
+    for role in ("candidate", "stable", "warm"):
         if status.get(role, {}).get("version") == version:
             return role
     return "rejected" if rejection(deployment, version) else "old"
