@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-PIPE_WIDTH = 200
+PIPE_WIDTH = 2000
 """Nobody folds the lines of a pipe for a reader; programs want each thing on its own line."""
 
 
