@@ -149,6 +149,23 @@ def test_inputs(stable: list[Any], candidate: list[Any], expected: list[str]) ->
         ([column("x", "double", required=False)], [X], []),
         ([column(None, "long")], [column(None, "string")], ["output: long -> string"]),
         ([column(None, "long")], [X], ["outputs: columns without names -> columns by name"]),
+        ([tensor("str", -1)], [column(None, "string")], []),
+        ([column(None, "long")], [tensor("int64", -1)], []),
+        (
+            [tensor("object", -1)],
+            [column(None, "string")],
+            ["outputs: tensors without names -> columns without names"],
+        ),
+        (
+            [column(None, "long")],
+            [tensor("float64", -1)],
+            ["outputs: columns without names -> tensors without names"],
+        ),
+        (
+            [column(None, "double")],
+            [tensor("float64", -1, 3)],
+            ["outputs: columns without names -> tensors without names"],
+        ),
         ([tensor("int64", -1)], [tensor("float64", -1)], ["output: tensor(int64, [-1]) -> tensor(float64, [-1])"]),
         ([tensor("float64", -1, -1)], [tensor("float64", -1, 3)], []),
         (

@@ -20,6 +20,16 @@ WIDER: Final = {
     "float": frozenset({"double"}),
 }
 
+_JSON_KINDS: Final = {
+    "string": "string",
+    "boolean": "boolean",
+    "integer": "whole",
+    "long": "whole",
+    "float": "number",
+    "double": "number",
+}
+_DTYPE_KINDS: Final = {"str": "string", "bool": "boolean", "int": "whole", "uint": "whole", "float": "number"}
+
 
 def find_differences(stable: Signature, candidate: Signature) -> list[str]:
     """Name what a caller of stable would miss. What either side does not say cannot be compared, and passes."""
@@ -57,11 +67,29 @@ def _compare_params(stable: tuple[Field, ...], candidate: tuple[Field, ...]) -> 
 
 def _compare_outputs(stable: tuple[Field, ...], candidate: tuple[Field, ...]) -> Iterator[str]:
     if (form := _form(stable)) != _form(candidate):
-        yield f"outputs: {form} -> {_form(candidate)}"
+        if _json_kind(stable) is None or _json_kind(stable) != _json_kind(candidate):
+            yield f"outputs: {form} -> {_form(candidate)}"
     elif stable[0].name is None:
         yield from _compare_places("output", stable, candidate, given=False)
     else:
         yield from _compare_received(stable, candidate, lambda name: f"output {name!r}")
+
+
+def _json_kind(fields: tuple[Field, ...]) -> str | None:
+    """Name what a list of single values holds once it is JSON; None for any other output.
+
+    One column without a name and a tensor of one dimension are the same answer: MLflow describes what a model returns,
+    a list here and an array there, and a caller sees neither.
+    """
+    if len(fields) != 1 or fields[0].name is not None:
+        return None
+    kind = fields[0].type
+    if kind["type"] != "tensor":
+        return _JSON_KINDS.get(kind["type"])
+    spec = kind["tensor-spec"]
+    if list(spec["shape"]) != [-1]:
+        return None
+    return next((found for start, found in _DTYPE_KINDS.items() if spec["dtype"].startswith(start)), None)
 
 
 def _form(fields: tuple[Field, ...]) -> str:
