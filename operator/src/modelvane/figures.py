@@ -117,7 +117,7 @@ class Reading:
             earlier = self.pods.get(name)
             if earlier is not None:
                 total += figures.since(earlier)
-            elif name in began and began[name] > self.at:
+            elif began.get(name, self.at) > self.at:
                 total += figures
         return Reading(later.at, {**self.pods, **later.pods}), total
 

@@ -64,7 +64,7 @@ def _alike(one: Any, other: Any, tolerance: float) -> bool:
         return len(one) == len(other) and all(_alike(a, b, tolerance) for a, b in zip(one, other, strict=True))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_alike(value, other[key], tolerance) for key, value in one.items())
-    return type(one) is type(other) and bool(one == other)
+    return bool(one == other)
 
 
 def _show(value: Any) -> str:

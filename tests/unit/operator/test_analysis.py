@@ -56,6 +56,11 @@ def test_too_few_requests_are_no_failure() -> None:
     assert verdict == inconclusive("12 of the 50 requests that minRequests asks for")
 
 
+def test_as_many_requests_as_asked_for_are_judged_and_compared() -> None:
+    half, none = figures(0, 50, 0, 0, 0, errors=25), figures(0, 50, 0, 0, 0)
+    assert judge(half, none, maxErrorRateIncrease="1%").verdict is Verdict.FAILED
+
+
 def test_too_few_requests_come_with_their_reason() -> None:
     verdict = judge(Figures(), trouble="version 4 has no ready pod", maxErrorRate="1%")
     assert verdict == inconclusive("0 of the 50 requests that minRequests asks for; version 4 has no ready pod")
@@ -79,6 +84,11 @@ def test_latency_above_a_limit_fails_and_the_others_are_not_mentioned() -> None:
 def test_a_limit_at_the_bound_of_a_bucket_is_exact() -> None:
     # All answers took between 100 and 250 ms: whatever the estimate says, none took longer.
     assert judge(figures(0, 0, 99, 0, 0), maxLatencyP99="250ms").verdict is Verdict.PASSED
+
+
+def test_latency_at_the_limit_passes() -> None:
+    expected = passed("p99 100ms is within maxLatencyP99 100ms (stable 99.4ms)")
+    assert judge(figures(0, 99, 1, 0, 0), maxLatencyP99="100ms") == expected
 
 
 def test_latency_beyond_the_last_bucket_is_judged_where_it_can_be() -> None:
@@ -124,6 +134,11 @@ def test_a_difference_that_the_buckets_make_is_none() -> None:
 def test_a_slower_tail_fails_though_the_mean_is_as_before() -> None:
     tail = figures(300, 0, 0, 20, 0, mean=0.05)
     assert judge(tail, figures(300, 20, 0, 0, 0, mean=0.05), maxLatencyIncrease="20%").verdict is Verdict.FAILED
+
+
+def test_a_higher_mean_alone_is_no_higher_p95() -> None:
+    slower = figures(10, 310, 0, 0, 0, mean=0.09)
+    assert judge(slower, figures(150, 170, 0, 0, 0, mean=0.045), maxLatencyIncrease="20%").verdict is Verdict.PASSED
 
 
 def test_a_stable_without_traffic_is_not_compared_with() -> None:
@@ -217,6 +232,7 @@ def test_figures_are_shown_in_the_units_of_people() -> None:
     seen = describe(figures(0, 318, 0, 1, 1, errors=1))
     assert seen == FiguresSeen(requests=320, error_rate="0.312%", p50="75.2ms", p95="97.8ms", p99="99.8ms")
     assert describe(figures(0, 0, 0, 0, 9)).p99 == ">500ms"
+    assert describe(Figures(60, 0, ((1.0, 30), (2.0, 60), (inf, 60)))).p50 == "1s"
     assert describe(Figures()) == FiguresSeen()
 
 

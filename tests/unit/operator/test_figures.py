@@ -40,8 +40,9 @@ def test_what_was_counted_between_two_readings_is_their_difference() -> None:
         (figures(5, 0, 0, 0, errors=2), figures(6, 0, 0, 0, errors=1)),
         # It has answered more than before its restart, but not as fast.
         (figures(5, 0, 0, 0), figures(1, 9, 0, 0)),
+        (Figures(requests=5), Figures(requests=3)),
     ],
-    ids=["requests", "errors", "bucket"],
+    ids=["requests", "errors", "bucket", "requests without latency"],
 )
 def test_a_count_that_went_down_begins_at_nought(earlier: Figures, later: Figures) -> None:
     assert later.since(earlier) == later
