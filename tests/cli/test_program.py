@@ -1,5 +1,6 @@
 """The program at its edges: help, slips of the keyboard, no cluster, a pipe that closes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,10 @@ def test_every_exit_code_is_documented() -> None:
     table = DOC.read_text()
     for code in Exit:
         assert f"| {int(code)} |" in table, code
+
+
+def test_letters_that_a_terminal_does_not_know_are_no_error() -> None:
+    code = "from modelvane_cli import __main__ as m; m.settle(); print('→ version 4')"
+    env = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    shown = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert shown.stdout == "? version 4\n"

@@ -1,7 +1,10 @@
 """Runs the command line. Whatever goes wrong, the user gets a sentence and an exit code, never a traceback."""
 
+import io
 import os
+import signal
 import sys
+import warnings
 from pathlib import Path
 
 from modelvane_cli.exits import Exit, StopError
@@ -16,6 +19,7 @@ def run() -> int:
     """Run the command that the arguments name and return its exit code."""
     from modelvane_cli.app import app  # noqa: PLC0415 - an interruption of the import is answered like any other
 
+    settle()
     program = "kubectl modelvane" if Path(sys.argv[0]).name.startswith("kubectl-") else "modelvane"
     try:
         app(prog_name=program)
@@ -40,6 +44,16 @@ def run() -> int:
         )
         return Exit.FAILED
     return Exit.OK
+
+
+def settle() -> None:
+    """Make the process behave as a tool does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # A terminal that knows only ASCII is no reason to fail.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # Those of libraries, which the user can do nothing about.
+    # So that what was started, such as a port-forward, is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _flush(code: object) -> int:
