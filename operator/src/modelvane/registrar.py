@@ -6,9 +6,11 @@ Nothing here can fail polling: each registry has a task of its own, and what goe
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from modelvane.access import read_access, read_secret
 from modelvane.deliveries import path_of
@@ -28,6 +30,10 @@ READ_AGAIN = timedelta(seconds=5)
 EVENT_NEWS = timedelta(minutes=1)
 """How often the time of the last event is worth a write to the API server."""
 REMOVALS = 5
+
+T = TypeVar("T")
+_Place = tuple[str, str, str | None]
+"""Where a webhook is: the uid in its name, the MLflow server, the workspace there."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +71,8 @@ class Registrar:
         self._base_url = base_url
         self._renew_every = renew
         self._entries: dict[Key, _Entry] = {}
-        self._removals: set[asyncio.Task[None]] = set()
+        self._removals: dict[_Place, asyncio.Task[None]] = {}
+        self._turns: dict[Key, threading.Lock] = {}
 
     def set_registry(self, key: Key, uid: str, spec: ModelRegistrySpec | None, was_registered: bool = False) -> None:
         """Keep a webhook for a registry as its spec says now, or take it away when it is not wanted, or not there."""
@@ -77,11 +84,13 @@ class Registrar:
             if known.task is not None:
                 known.task.cancel()
             self._entries.pop(key)
-            if wanted is None or _place(known.spec) != _place(wanted) or known.uid != uid:
+            if wanted is None or _place(known.uid, known.spec) != _place(uid, wanted):
                 self._remove_later(key, known.uid, known.spec)
         elif wanted is None and spec is not None and was_registered:
             self._remove_later(key, uid, spec)
         if wanted is not None:
+            if removal := self._removals.pop(_place(uid, wanted), None):
+                removal.cancel()
             entry = _Entry(key, uid, wanted)
             if known is not None:
                 entry.secrets, entry.event_at, entry.verdict = known.secrets, known.event_at, known.verdict
@@ -128,7 +137,7 @@ class Registrar:
 
     def stop(self) -> None:
         """Stop keeping webhooks; those that are registered stay."""
-        for task in (*(entry.task for entry in self._entries.values()), *self._removals):
+        for task in (*(entry.task for entry in self._entries.values()), *self._removals.values()):
             if task is not None:
                 task.cancel()
 
@@ -170,7 +179,7 @@ class Registrar:
         description = f"Tells Modelvane of changes: ModelRegistry {entry.key.namespace}/{entry.key.name}"
         wanted = Wanted(entry.uid, url, entry.secrets[0], description)
         access = await read_access(self._kube, entry.key, entry.spec)
-        entry.written = await asyncio.to_thread(Subscription(access).ensure, wanted, entry.written)
+        entry.written = await self._in_turn(entry.key, Subscription(access).ensure, wanted, entry.written)
         return "True", "Registered", f"MLflow tells of changes at {url}"
 
     async def _read_secrets(self, entry: _Entry) -> None:
@@ -194,17 +203,32 @@ class Registrar:
             )
         entry.secrets = tuple(filter(None, (data["secret"], data.get("previousSecret"))))
 
+    async def _in_turn(self, key: Key, call: Callable[..., T], *arguments: object) -> T:
+        """Call MLflow from a thread. One that nobody waits for any more may still be at it: the next comes after it."""
+
+        def run() -> T:
+            with self._turns.setdefault(key, threading.Lock()):
+                return call(*arguments)
+
+        return await asyncio.to_thread(run)
+
     def _remove_later(self, key: Key, uid: str, spec: ModelRegistrySpec) -> None:
         task = asyncio.create_task(self._remove(key, uid, spec), name=f"remove webhook {key}")
-        self._removals.add(task)
-        task.add_done_callback(self._removals.discard)
+        place = _place(uid, spec)
+        self._removals[place] = task
+
+        def forget(ended: asyncio.Task[None]) -> None:
+            if self._removals.get(place) is ended:
+                del self._removals[place]
+
+        task.add_done_callback(forget)
 
     async def _remove(self, key: Key, uid: str, spec: ModelRegistrySpec) -> None:
         """Take the webhook away, if that can be done soon. One that stays is answered 401 and harms nobody."""
         for left in reversed(range(REMOVALS)):
             try:
                 access = await read_access(self._kube, key, spec)
-                await asyncio.to_thread(Subscription(access).remove, uid)
+                await self._in_turn(key, Subscription(access).remove, uid)
             except (UnreachableError, RefusedError) as error:
                 if left:
                     await asyncio.sleep(AGAIN.total_seconds())
@@ -215,5 +239,5 @@ class Registrar:
                 return
 
 
-def _place(spec: ModelRegistrySpec) -> tuple[str, str | None]:
-    return spec.uri, spec.workspace
+def _place(uid: str, spec: ModelRegistrySpec) -> _Place:
+    return uid, spec.uri, spec.workspace

@@ -1,6 +1,7 @@
-"""A namespace on the cluster that KUBECONFIG names, and a real MLflow server beside it."""
+"""A namespace on the cluster that KUBECONFIG names, and real MLflow servers beside it."""
 
 import asyncio
+import base64
 import os
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from pathlib import Path
 import pytest
 from kubernetes.aio.client import CoreV1Api, V1Namespace, V1ObjectMeta
 from modelvane.kube import connect
+
+from tests.integration.registry import postgres
+from tests.integration.registry.mlflow_server import MlflowServer
 
 
 def _free_port() -> int:
@@ -61,6 +65,25 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def telling_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """Run a real MLflow server with users on PostgreSQL, which may send webhooks to this machine."""
+    with postgres.running() as database:
+        server = MlflowServer(
+            tmp_path_factory.mktemp("telling"),
+            database.uri,
+            MLFLOW_WEBHOOK_ALLOWED_SCHEMES="https,http",
+            MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
+            MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY=base64.urlsafe_b64encode(os.urandom(32)).decode(),
+            MLFLOW_WEBHOOK_CACHE_TTL="1",
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
 
 
 def _wait(uri: str, server: subprocess.Popen[bytes], log: Path) -> None:

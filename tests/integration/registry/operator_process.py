@@ -33,6 +33,11 @@ class Operator:
             **env,
         }
 
+    @property
+    def url(self) -> str:
+        """Return where it answers probes and shows its metrics."""
+        return f"http://127.0.0.1:{self._port}"
+
     def start(self) -> None:
         """Start it and wait until it says that it works."""
         with self._log.open("ab") as log:
