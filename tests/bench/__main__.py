@@ -140,7 +140,7 @@ def measure(on: Stage, moves: int) -> Iterator[Move]:
     session.auth = (on.server.admin["MLFLOW_TRACKING_USERNAME"], on.server.admin["MLFLOW_TRACKING_PASSWORD"])
     for number in range(moves):
         version = str(number % VERSIONS + 1)
-        time.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+        time.sleep(random.uniform(0.2, 1.2))  # noqa: S311 - not a secret
         asked = time.monotonic()
         body = {"name": MODEL, "alias": "champion", "version": version}
         answer = session.post(f"{on.server.url}/api/2.0/mlflow/registered-models/alias", json=body, timeout=60)
