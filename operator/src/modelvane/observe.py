@@ -111,7 +111,8 @@ class Observer:
             return {}
         serving = next((w for w in workloads if memory.stable and w.revision == memory.stable.revision), None)
         seen, now = candidate.analysis, datetime.now(UTC)
-        start = candidate.step_started_at
+        # A candidate that has traffic is judged while it waits for the pods of its next step, too.
+        start = candidate.step_started_at or (candidate.since if candidate.weight else None)
         if start and seen and seen.verdict != "Inconclusive":
             start = max(start, seen.checked_at)
         trial = Trial(key, spec.analysis, coming, serving, start or now)
