@@ -178,10 +178,11 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
         events.append(Event("MirrorSkipped", text, "Warning"))
     if step.mirror_percent and not before.mirror_percent:
         events.append(Event("Mirroring", f"{ledger.serving(memory)}, {name} gets copies of requests"))
-    # Without a gateway the weight is a share of pods, which changes with each of them: only a step's is worth telling.
-    settled = situation.exact or step.step_started_at != before.step_started_at
     begins_or_ends = bool(shifted.weight) != bool(before.weight)
-    if begins_or_ends or (settled and shifted.weight != (before.weight or 0)):
+    # Without a gateway the weight is a share of pods, which changes with each of them: only a step's is worth telling.
+    step_begins = step.step_started_at not in (None, before.step_started_at) and bool(shifted.weight)
+    changed = shifted.weight != (before.weight or 0) if situation.exact else step_begins
+    if begins_or_ends or changed:
         moved = "gets" if shifted.weight else "no longer gets"
         share = f"{shifted.weight}% of the traffic" if shifted.weight else "traffic: its pods are not ready"
         events.append(Event("TrafficShifted", f"{ledger.serving(memory)}, {name} {moved} {share}: {step.message}"))

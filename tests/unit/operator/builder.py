@@ -1,11 +1,13 @@
 """A fluent way to write down a cluster: `a_deployment().serving("1").wants("2").rolling("2", ready=1)`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from modelvane.memory import Candidate, Desired, Memory, Rejection, Stable, Warm
 from modelvane.names import deployment_name
-from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec
+from modelvane.spec import Analysis, ModelDeploymentSpec, ModelRegistrySpec, Strategy
+from modelvane.stage import Situation
 from modelvane.state import Absent, Failure, Found, Observed, Pod, Resolution, Revision, Traffic, Workload
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -46,6 +48,40 @@ def workload(
         pods=tuple(pods),
         refused=refused,
     )
+
+
+def situation(
+    candidate: Workload | None = None,
+    *,
+    waiting_since: datetime = NOW,
+    strategy: Mapping[str, object] | None = None,
+    analysis: Mapping[str, object] | None = None,
+    remembered: Mapping[str, object] | None = None,
+    **changes: object,
+) -> Situation:
+    """Make what a strategy looks at: version 2 rolls out where version 1 is stable with its two pods."""
+    memory = Candidate(
+        version="2", revision=revision("2"), since=NOW, waiting_since=waiting_since, message="403: denied by policy"
+    )
+    base = Situation(
+        wanted=2,
+        strategy=Strategy.model_validate(strategy or {}),
+        analysis=None if analysis is None else Analysis.model_validate(analysis),
+        memory=memory.model_copy(update=dict(remembered or {})),
+        candidate=candidate,
+        stable=workload("1", ready=2),
+        others_serve=False,
+        first=False,
+        warm=False,
+        exact=False,
+        routable=True,
+        mirror_problem=None,
+        skip=False,
+        deadline=timedelta(minutes=10),
+        registry_reachable=True,
+        now=NOW,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
 
 
 class Builder:

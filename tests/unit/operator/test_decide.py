@@ -4,8 +4,20 @@ from datetime import timedelta
 
 import pytest
 from modelvane.decide import decide
-from modelvane.memory import Condition, Handled, HistoryEntry
-from modelvane.state import Absent, Failure, Found, NotReady, Revision, Traffic, Unreachable, Unread
+from modelvane.manifests import build_route
+from modelvane.memory import Candidate, Condition, Handled, HistoryEntry
+from modelvane.state import (
+    Absent,
+    Failure,
+    Found,
+    Live,
+    NotReady,
+    Revision,
+    Split,
+    Traffic,
+    Unreachable,
+    Unread,
+)
 
 from tests.unit.operator.builder import (
     HASH,
@@ -376,3 +388,187 @@ def test_the_pointer_names_its_registry() -> None:
     plan = decide(a_deployment().finds(Found("1")).observed(), NOW)
     assert plan.memory.desired is not None
     assert plan.memory.desired.pointer == POINTER
+
+
+def test_an_outage_does_not_hide_that_the_wanted_version_is_rejected() -> None:
+    for resolution in (DOWN, Unread()):
+        plan = decide(a_deployment().knows("2").finds(resolution).serving("1").rejecting("2").observed(), NOW)
+        assert plan.hold is not None
+        assert plan.hold.message == "serving version 1, version 2 is rejected: ModelLoadFailed: it raised"
+    suspended = a_deployment().with_spec(suspend=True).wants("2").serving("1").rejecting("2")
+    assert decide(suspended.observed(), NOW).hold is None
+
+
+def test_a_lost_status_deletes_nothing_while_the_registry_is_not_read() -> None:
+    builder = a_deployment().finds(Unread()).besides(workload("1", ready=0)).selecting(Traffic(revision("1")))
+    assert decide(builder.observed(), NOW).delete == ()
+
+
+# --- the spec changes in the middle of a rollout
+
+
+CANARY = {"type": "Canary", "steps": [{"weight": 10, "pause": {}}, {"weight": 50, "pause": {}}]}
+STRATEGIES = {"RollingUpdate": {"type": "RollingUpdate"}, "BlueGreen": {"type": "BlueGreen"}, "Canary": CANARY}
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
+
+
+def halfway(strategy: str, **fields: object) -> Builder:
+    """Make a rollout that is at its second step for a minute."""
+    builder = a_deployment().with_spec(strategy=STRATEGIES[strategy]).wants("2").serving("1")
+    builder.rolling("2", ready=1, shifting=True, waiting_since=None)
+    seen = {"strategy": strategy, "step": 2, "step_started_at": NOW - timedelta(minutes=1), **fields}
+    return builder.remembers(candidate=builder.memory.candidate and builder.memory.candidate.model_copy(update=seen))
+
+
+@pytest.mark.parametrize("before", list(STRATEGIES))
+@pytest.mark.parametrize("after", list(STRATEGIES))
+def test_another_strategy_begins_with_its_first_step(before: str, after: str) -> None:
+    plan = decide(halfway(before).with_spec(strategy=STRATEGIES[after], analysis={}).observed(), NOW)
+    candidate = plan.memory.candidate
+    assert candidate is not None
+    assert (candidate.strategy, candidate.step) == (after, 2 if before == after else 1)
+    assert [event.reason for event in plan.events if event.reason.startswith("Rollout")] == []
+    assert plan.delete == ()
+
+
+def test_a_changed_template_with_another_version_and_size_has_one_outcome() -> None:
+    builder = halfway("Canary").finds(Found("3")).templated("bbbbbbbb").with_spec(replicas=5)
+    plan = decide(builder.observed(), NOW)
+    assert plan.create == ((Revision("3", "bbbbbbbb"), 1),)
+    assert [(w.version, n) for w, n in plan.scale] == [("1", 5)]
+    assert [w.version for w in plan.delete] == ["2"]
+    assert [e.reason for e in plan.events] == ["VersionResolved", "RolloutSuperseded", "RolloutStarted"]
+    assert plan.traffic == Traffic(revision("1"))
+
+
+def test_scaled_to_zero_a_rollout_is_called_off_and_not_held_against_the_version() -> None:
+    plan = decide(halfway("Canary").with_spec(replicas=0).observed(), NOW)
+    assert [(w.version, n) for w, n in plan.scale] == [("1", 0)]
+    assert ([h.outcome for h in plan.memory.history], plan.memory.rejected) == (["Aborted"], ())
+
+
+def test_without_a_history_a_rollout_ends_all_the_same() -> None:
+    builder = a_deployment().with_spec(historyLimit=0).wants("2").serving("1").rolling("2", replicas=2, ready=2)
+    memory = decide(builder.observed(), NOW).memory
+    assert (memory.history, memory.stable and memory.stable.version) == ((), "2")
+
+
+def test_only_so_many_rejections_are_remembered() -> None:
+    builder = a_deployment().wants("30").serving("1").rolling("30", failure=BROKEN)
+    for version in range(2, 20):
+        builder.rejecting(str(version))
+    rejected = decide(builder.observed(), NOW).memory.rejected
+    assert (len(rejected), rejected[0].version) == (10, "30")
+
+
+def test_no_delay_keeps_nothing_warm() -> None:
+    builder = a_deployment().with_spec(strategy={"scaleDownDelay": "0s"}).wants("2").serving("1")
+    plan = decide(builder.rolling("2", replicas=2, ready=2, shifting=True).observed(), NOW)
+    assert (plan.memory.warm, plan.delete, plan.wake_after) == (None, (), timedelta(seconds=1))
+
+
+# --- warm
+
+
+def test_a_warm_revision_that_fails_is_rejected_and_no_longer_warm() -> None:
+    builder = a_deployment().wants("1").serving("2").keeping_warm("1", ready=0)
+    builder.remembers(candidate=Candidate(version="1", revision=revision("1"), since=NOW, strategy="RollingUpdate"))
+    builder.workloads[-1] = workload("1", failure=BROKEN)
+    plan = decide(builder.observed(), NOW)
+    assert (plan.memory.warm, [w.version for w in plan.delete]) == (None, ["1"])
+
+
+def test_a_warm_revision_of_another_size_is_brought_to_size_first() -> None:
+    builder = a_deployment().with_spec(replicas=4, strategy=CANARY).wants("1").serving("2", ready=4, replicas=4)
+    plan = decide(builder.keeping_warm("1").observed(), NOW)
+    assert [(w.version, n) for w, n in plan.scale] == [("1", 4)]
+    assert plan.memory.stable is not None
+    assert plan.memory.stable.version == "2"
+
+
+def test_a_warm_version_with_another_template_is_a_rollout_like_any_other() -> None:
+    builder = a_deployment().with_spec(strategy=CANARY).wants("1").serving("2").keeping_warm("1").templated("bbbbbbbb")
+    plan = decide(builder.observed(), NOW)
+    assert plan.create == ((Revision("1", "bbbbbbbb"), 1),)
+
+
+def test_a_warm_revision_is_not_judged_by_its_traffic() -> None:
+    builder = a_deployment().with_spec(analysis={"failureLimit": 1}).wants("1").serving("2").keeping_warm("1")
+    plan = decide(builder.observed(), NOW)
+    assert plan.memory.stable is not None
+    assert plan.memory.stable.version == "1"
+
+
+# --- suspended in the middle
+
+
+@pytest.mark.parametrize(
+    ("selected", "ready", "stays"),
+    [
+        (Traffic(None), 1, True),
+        (Traffic(revision("2")), 2, True),
+        (Traffic(revision("2")), 1, False),
+        (Traffic(revision("1")), 2, True),
+    ],
+)
+def test_suspended_the_service_stays_as_it_is_while_the_candidate_can_carry_it(
+    selected: Traffic, ready: int, stays: bool
+) -> None:
+    builder = a_deployment().with_spec(suspend=True).wants("2").serving("1").rolling("2", replicas=2, ready=ready)
+    plan = decide(builder.selecting(selected).observed(), NOW)
+    assert (plan.traffic in (None, selected)) == stays
+
+
+@pytest.mark.parametrize(("weight", "ready", "stays"), [(50, 1, True), (100, 2, True), (100, 1, False), (50, 0, False)])
+def test_suspended_the_route_stays_as_it_is_while_the_candidate_can_carry_it(
+    weight: int, ready: int, stays: bool
+) -> None:
+    builder = a_deployment().with_spec(suspend=True, gateway=GATEWAY).wants("2").serving("1")
+    builder.rolling("2", replicas=2, ready=ready, shifting=True)
+    candidate = builder.memory.candidate
+    builder.remembers(candidate=candidate and candidate.model_copy(update={"weight": weight}))
+    split = Split(((revision("1"), 100 - weight), (revision("2"), weight)))
+    gateway = builder.observed().spec.gateway
+    assert gateway is not None
+    live = Live(route=build_route(builder.observed(), gateway, split), backends={revision("1"): {}, revision("2"): {}})
+    plan = decide(builder.but(live=live).observed(), NOW)
+    assert plan.split == (None if stays else Split(((revision("1"), 100),)))
+    assert plan.memory.candidate is not None
+    assert plan.memory.candidate.weight == (weight if stays else 0)
+
+
+def test_after_a_suspension_a_step_begins_anew() -> None:
+    suspended = decide(halfway("Canary").with_spec(suspend=True).observed(), NOW).memory.candidate
+    assert suspended is not None
+    assert (suspended.step, suspended.step_started_at) == (2, None)
+    later = NOW + timedelta(hours=1)
+    builder = halfway("Canary", step_started_at=None)
+    builder.workloads[-1] = workload("2", ready=2)
+    resumed = decide(builder.observed(), later).memory.candidate
+    assert resumed is not None
+    assert (resumed.step, resumed.step_started_at) == (2, later)
+
+
+# --- the route goes with what it leads to
+
+
+def routing_to(version: str, builder: Builder) -> Builder:
+    gateway = builder.with_spec(gateway=GATEWAY).observed().spec.gateway
+    assert gateway is not None
+    route = build_route(builder.observed(), gateway, Split(((revision(version), 100),)))
+    return builder.but(live=Live(route=route, backends={revision(version): {}}))
+
+
+def test_a_route_to_what_is_taken_down_is_removed_first() -> None:
+    builder = a_deployment().with_spec(onPointerRemoved="ScaleToZero").knows("1").finds(GONE).serving("1")
+    assert decide(routing_to("1", builder).observed(), NOW).split == Split(())
+    broken = a_deployment().wants("1").rolling("1", replicas=2, failure=BROKEN)
+    assert decide(routing_to("1", broken).observed(), NOW).split == Split(())
+
+
+def test_a_route_that_cannot_be_moved_yet_keeps_what_it_leads_to() -> None:
+    builder = a_deployment().wants("2").serving("2").besides(workload("1", ready=2))
+    plan = decide(routing_to("1", builder).observed(), NOW)
+    assert (plan.split, plan.delete, plan.wake_after) == (None, (), timedelta(seconds=1))
+    gateway_off = routing_to("1", builder).with_spec(gateway=None)
+    assert [w.version for w in decide(gateway_off.observed(), NOW).delete] == ["1"]

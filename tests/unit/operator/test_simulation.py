@@ -1,10 +1,12 @@
 """The promises of the design, held against random histories on a simulated cluster."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.unit.operator.simulator import Nature, World
+from tests.unit.operator.promises import check_end, rest
+from tests.unit.operator.simulator import GATEWAY, Nature, World
 
 SEEDS = range(100)
 STEPS = 80
@@ -143,3 +145,184 @@ def test_a_lost_status_changes_nothing_that_serves() -> None:
     settle(world)
     assert [d.uid for d in world.deployments] == deployments
     assert world.status["stable"]["version"] == "1"
+
+
+# --- the story of a rollout: every turning point once, and in order
+
+
+LIMITS = {"interval": "10s", "minRequests": 20, "maxErrorRate": "5%", "maxLatencyP99": "50ms"}
+COMPARED = {**LIMITS, "predictions": {"maxDifferent": "5%"}}
+CANARY = {"type": "Canary", "steps": [{"weight": 10, "pause": {"duration": "20s"}}, {"weight": 50, "pause": {}}]}
+MIRRORED = {**CANARY, "mirror": {"percent": 20, "duration": "30s"}}
+
+
+def rollout(
+    strategy: dict[str, Any], analysis: dict[str, Any] | None, gateway: bool, nature: Nature, replicas: int = 4
+) -> World:
+    """Roll out version 2 in place of version 1, and let a person resume it whenever it waits for one."""
+    world = World()
+    world.spec.update(replicas=replicas, strategy={**strategy, "scaleDownDelay": "10s"}, analysis=analysis)
+    world.spec["gateway"] = GATEWAY if gateway else None
+    world.promote("1")
+    rest(world)
+    world.events.clear()
+    world.promote("2", nature)
+    rest(world)
+    while "paused" in world.status.get("candidate", {}):
+        world.ask("resume")
+        rest(world)
+    check_end(world)
+    return world
+
+
+BEGUN = ["VersionResolved", "RolloutStarted"]
+VERIFIED = [*BEGUN, "CandidateReady"]
+STORIES: list[tuple[dict[str, Any], dict[str, Any] | None, bool, Nature, list[str]]] = [
+    ({"type": "RollingUpdate"}, None, False, "good", [*VERIFIED, "20%", "Promoted"]),
+    ({"type": "RollingUpdate"}, None, True, "good", [*VERIFIED, "25%", "Promoted"]),
+    ({"type": "RollingUpdate"}, LIMITS, False, "good", [*VERIFIED, "20%", "50%", "Promoted"]),
+    (
+        {"type": "RollingUpdate"},
+        LIMITS,
+        True,
+        "erring",
+        [*VERIFIED, "25%", "50%", "CheckFailed", "CheckFailed", "Rejected", "RolledBack"],
+    ),
+    ({"type": "RollingUpdate"}, LIMITS, True, "broken", [*BEGUN, "Rejected"]),
+    ({"type": "BlueGreen"}, None, True, "good", [*VERIFIED, "Promoted"]),
+    ({"type": "BlueGreen"}, LIMITS, False, "good", [*VERIFIED, "100%", "Promoted"]),
+    (
+        {"type": "BlueGreen"},
+        LIMITS,
+        True,
+        "slow",
+        [*VERIFIED, "100%", "CheckFailed", "CheckFailed", "Rejected", "RolledBack"],
+    ),
+    ({"type": "BlueGreen"}, LIMITS, True, "quiet", [*VERIFIED, "100%", "Paused", "Resumed", "Promoted"]),
+    (CANARY, None, False, "good", [*VERIFIED, "20%", "50%", "Paused", "Resumed", "Promoted"]),
+    (CANARY, None, True, "good", [*VERIFIED, "10%", "50%", "Paused", "Resumed", "Promoted"]),
+    (CANARY, None, True, "hangs", [*BEGUN, "Rejected"]),
+    (
+        CANARY,
+        LIMITS,
+        True,
+        "quiet",
+        [*VERIFIED, "10%", "Paused", "Resumed", "50%", "Paused", "Resumed", "Promoted"],
+    ),
+    (CANARY, COMPARED, True, "different", [*VERIFIED, "PredictionsCompared", "Rejected"]),
+    (
+        CANARY,
+        COMPARED,
+        False,
+        "mute",
+        [*VERIFIED, "Paused", "Resumed", "20%", "50%", "Paused", "Resumed", "Promoted"],
+    ),
+    (MIRRORED, LIMITS, True, "erring", [*VERIFIED, "Mirroring", "CheckFailed", "CheckFailed", "Rejected"]),
+    (
+        MIRRORED,
+        COMPARED,
+        True,
+        "good",
+        [
+            *VERIFIED,
+            "PredictionsCompared",
+            "Mirroring",
+            "10%",
+            "50%",
+            "Paused",
+            "Resumed",
+            "Promoted",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("strategy", "analysis", "gateway", "nature", "story"), STORIES)
+def test_a_rollout_tells_every_turning_point_once_and_in_order(
+    strategy: dict[str, Any], analysis: dict[str, Any] | None, gateway: bool, nature: Nature, story: list[str]
+) -> None:
+    world = rollout(strategy, analysis, gateway, nature)
+    shares = (event.message.partition(" gets ")[2].partition(" ")[0] for event in world.events)
+    told = [share if e.reason == "TrafficShifted" else e.reason for e, share in zip(world.events, shares, strict=True)]
+    assert told == story
+
+
+@pytest.mark.parametrize("strategy", [{"type": "RollingUpdate"}, {"type": "BlueGreen"}, MIRRORED])
+@pytest.mark.parametrize("gateway", [False, True])
+def test_a_pointer_that_moves_back_while_the_old_revision_is_warm_takes_no_steps(
+    strategy: dict[str, Any], gateway: bool
+) -> None:
+    world = World()
+    world.spec.update(strategy={**strategy, "scaleDownDelay": "1h"}, analysis=None)
+    world.spec["gateway"] = GATEWAY if gateway else None
+    world.promote("1")
+    world.wait(30)
+    world.promote("2")
+    world.wait(120)
+    world.ask("resume")
+    world.wait(30)
+    assert world.status["stable"]["version"] == "2"
+    world.events.clear()
+    world.promote("1")
+    world.wait(1)
+    assert [event.reason for event in world.events] == [*BEGUN, "Promoted"]
+    assert world.status["warm"]["version"] == "2"
+
+
+def test_a_rollout_that_is_suspended_for_an_hour_in_its_step_takes_the_whole_step_afterwards() -> None:
+    world = World()
+    world.spec.update(strategy=CANARY, gateway=GATEWAY)
+    world.promote("1")
+    world.wait(30)
+    world.promote("2")
+    world.wait(20)
+    assert world.status["candidate"]["weight"] == 10
+    world.spec["suspend"] = True
+    world.wait(3600)
+    assert (world.status["candidate"]["weight"], world.status["phase"]) == (10, "Suspended")
+    world.spec["suspend"] = False
+    world.wait(19)
+    assert world.status["candidate"]["step"] == 1
+    world.wait(2)
+    assert world.status["candidate"]["step"] == 2
+
+
+def test_a_blue_green_rollout_that_is_suspended_with_all_the_traffic_falls_back_when_its_pods_fail() -> None:
+    for gateway in (None, GATEWAY):
+        world = World()
+        world.spec.update(strategy={"type": "BlueGreen"}, analysis=LIMITS, gateway=gateway)
+        world.promote("1")
+        world.wait(30)
+        world.promote("2", "quiet")
+        world.wait(15)
+        assert world.status["candidate"]["weight"] == 100
+        world.spec["suspend"] = True
+        world.wait(10)
+        assert world.answering() == world.ready("v2-00000000") == 2
+        for pod in next(d for d in world.deployments if d.revision.version == "2").pods:
+            pod.ready_since, pod.created = None, world.now
+        world.wait(1)
+        assert (world.status["candidate"]["weight"], world.answering()) == (0, 2)
+        assert world.selected is not None
+        assert world.selected.revision == "v1-00000000"
+        if gateway:
+            assert world.route is not None
+            assert world.route.weights == (("v1-00000000", 100),)
+
+
+def test_a_stable_version_that_dies_in_a_rollout_is_answered_for_by_the_candidate_alone() -> None:
+    for gateway in (None, GATEWAY):
+        world = World()
+        world.spec.update(strategy=CANARY, gateway=gateway)
+        world.promote("1")
+        world.wait(30)
+        world.promote("2")
+        world.wait(4)
+        assert world.status["candidate"]["weight"] == 0
+        for pod in world.deployments[0].pods:
+            pod.ready_since, pod.created = None, world.now
+        world.wait(0.1)
+        assert (world.status["candidate"]["weight"], world.answering()) == (100, 1)
+        world.wait(5)
+        assert world.status["candidate"]["weight"] in (10, 33)
+        assert world.answering() == 3
