@@ -69,5 +69,6 @@ def world(
         yield made
     finally:
         operator.kill()
+        print(operator.log())  # With the last test of the module, and shown only if that one failed.
         proxy.stop()
         namespace.delete(wait=False)

@@ -15,12 +15,6 @@ OTHER_PASSWORD = "reads-it-with-another"  # noqa: S105 - it guards nothing
 UNTOUCHED_SECONDS = 6
 
 
-@pytest.fixture(scope="module", autouse=True)
-def log_of_operator(world: World) -> Iterator[None]:
-    yield
-    print(world.operator.log())
-
-
 @pytest.fixture(scope="module")
 def served(world: World) -> Iterator[World]:
     world.add_versions(MODEL, 2)

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from examples.demo.kube import Manifest, conditions
 from tests.integration.registry.world import Children, World, serves
 
 UNTOUCHED_SECONDS = 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def log_of_operator(world: World) -> Iterator[None]:
-    yield
-    print(world.operator.log())
 
 
 def serve(world: World, name: str, pointer: dict[str, str] | None = None) -> Children:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-
-import pytest
 
 from examples.demo.kube import Manifest, conditions
 from tests.integration.registry.proxy import Mood, Proxy
@@ -16,12 +13,6 @@ MODELS = 10
 FOLLOWERS = 50
 SECONDS = 12
 SEARCH = "GET /api/2.0/mlflow/registered-models/search"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def log_of_operator(world: World) -> Iterator[None]:
-    yield
-    print(world.operator.log())
 
 
 def resolves_to(deployment: Manifest, version: str) -> bool:

@@ -37,13 +37,6 @@ def name_of(mood: Mood) -> str:
     return mood.name.lower().replace("_", "-")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def log_of_operator(world: World) -> Iterator[None]:
-    """Show the operator's log of the module if one of its tests fails."""
-    yield
-    print(world.operator.log())
-
-
 @pytest.fixture(scope="module")
 def model(world: World) -> World:
     """Register a model that has two versions."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.e2e.waiting import eventually
 from tests.integration.registry.proxy import Mood
@@ -15,12 +12,6 @@ from tests.integration.registry.world import USER, World
 SET_TAG = "POST /api/2.0/mlflow/model-versions/set-tag"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 QUIET_SECONDS = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def log_of_operator(world: World) -> Iterator[None]:
-    yield
-    print(world.operator.log())
 
 
 def until_tagged(world: World, model: str, version: str, name: str, pattern: str, *, seconds: float = 60) -> str:
