@@ -40,7 +40,7 @@ def decide(o: Observed, now: datetime) -> Plan:
         return Plan(o.memory, hold=Hold(REASON_NAME_TAKEN, o.service_taken))
     told = tell_registry_news(o)
     memory, found = resolve(o, now)
-    answered = answer_requests(o, memory)
+    answered = answer_requests(o, ledger.void(memory, o.spec))
     memory = find_stable(o, answered.memory, now)
     ended: tuple[Event, ...] = ()
     if answered.abort:
@@ -282,6 +282,8 @@ def _still_warm(
     warm = memory.warm
     if warm is None or o.workload(warm.revision) is None or warm.revision == _name(memory.stable):
         return None
+    if not o.spec.replicas:
+        return None  # No pod is wanted, and so none in reserve.
     if warm.revision == _name(memory.candidate) or leftovers == "keep":
         return warm
     return warm if leftovers == "expire" and now < warm.until else None

@@ -6,7 +6,7 @@ Each function returns the memory after the entry and the events that tell it to 
 from datetime import datetime
 
 from modelvane.memory import Candidate, HistoryEntry, Memory, Outcome, Rejection, Stable, Warm
-from modelvane.spec import ModelDeploymentSpec
+from modelvane.spec import ModelDeploymentSpec, terms_hash
 from modelvane.state import Event, Failure, Revision
 
 MAX_REJECTED = 10
@@ -32,6 +32,13 @@ def find_rejection(memory: Memory, revision: Revision) -> Rejection | None:
 def forgive(memory: Memory, version: str | None) -> Memory:
     """Forget the verdicts on a version, so that it may be tried again."""
     return memory.model_copy(update={"rejected": tuple(r for r in memory.rejected if r.version != version)})
+
+
+def void(memory: Memory, spec: ModelDeploymentSpec) -> Memory:
+    """Forget the verdicts that were made on other terms than those of the spec: it may do by these."""
+    terms = terms_hash(spec)
+    valid = tuple(r for r in memory.rejected if r.terms in (None, terms))
+    return memory if valid == memory.rejected else memory.model_copy(update={"rejected": valid})
 
 
 def start(memory: Memory, revision: Revision, now: datetime) -> Entry:
@@ -84,6 +91,7 @@ def reject(
         reason=failure.reason,
         message=failure.message,
         at=now,
+        terms=terms_hash(spec),
     )
     others = tuple(other for other in memory.rejected if other.revision != candidate.revision)
     rejected = _close(memory, spec, outcome, f"{failure.reason}: {failure.message}", now)

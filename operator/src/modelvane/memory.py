@@ -115,13 +115,14 @@ class Warm(Shape):
 
 
 class Rejection(Shape):
-    """A revision that proved bad, and why."""
+    """A revision that proved bad, why, and a hash of what it was judged by."""
 
     version: str
     revision: str
     reason: str
     message: str
     at: Time
+    terms: str | None = None
 
 
 class HistoryEntry(Shape):

@@ -302,3 +302,16 @@ def template_hash(spec: ModelDeploymentSpec, registry: ModelRegistrySpec, restar
         "restart": restart,
     }
     return short_hash(parts)
+
+
+def terms_hash(spec: ModelDeploymentSpec) -> str:
+    """Hash the parts of a spec that a revision is judged by, besides those that make its pod."""
+    parts = {
+        "strategy": spec.strategy.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True, exclude={"scale_down_delay"}
+        ),
+        "analysis": spec.analysis
+        and spec.analysis.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True),
+        "progressDeadline": spec.progress_deadline.total_seconds(),
+    }
+    return short_hash(parts)

@@ -9,7 +9,7 @@ from datetime import datetime
 from modelvane import ledger
 from modelvane.memory import Desired, Memory, Stable
 from modelvane.names import CONDITION_REGISTRY
-from modelvane.state import Absent, Event, Found, NotReady, Observed, Revision, Unreachable
+from modelvane.state import Absent, Event, Found, NotReady, Observed, Revision, Unreachable, Workload
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def resolve(o: Observed, now: datetime) -> ledger.Entry:
 def find_stable(o: Observed, memory: Memory, now: datetime) -> Memory:
     """Take up the revision that serves if the status was lost, and drop one whose Deployment cannot be made again."""
     if memory.stable is None:
-        selected = o.workload(o.selected.revision) if o.selected else None
-        if o.memory.desired is not None or selected is None or not selected.ready:
+        selected = _find_selected(o) if o.memory.desired is None else None
+        if selected is None:
             return memory
         stable = Stable(version=selected.version, revision=selected.revision, since=now)
         return memory.model_copy(update={"stable": stable})
@@ -62,6 +62,14 @@ def find_stable(o: Observed, memory: Memory, now: datetime) -> Memory:
     if Revision(memory.stable.version, o.template_hash).name == memory.stable.revision:
         return memory
     return memory.model_copy(update={"stable": None})
+
+
+def _find_selected(o: Observed) -> Workload | None:
+    """Find what serves: of two that share the traffic, the one with more ready pods, or that is older."""
+    if o.selected is None:
+        return None
+    serving = [w for w in o.workloads if w.ready and o.selected.revision in (None, w.revision)]
+    return min(serving, key=lambda w: (-w.ready, w.created), default=None)
 
 
 def choose_target(o: Observed, memory: Memory) -> Target:

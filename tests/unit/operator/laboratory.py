@@ -49,6 +49,7 @@ class Laboratory:
             self.forget()
             return None
         start, seen = candidate.step_started_at, candidate.analysis
+        start = start or (candidate.since if candidate.weight else None)
         if start is None:
             return None
         if seen is not None and seen.verdict != "Inconclusive":

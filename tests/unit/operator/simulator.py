@@ -25,6 +25,7 @@ from modelvane.state import (
     Failure,
     Found,
     Live,
+    NotReady,
     Observed,
     Plan,
     Pod,
@@ -33,6 +34,7 @@ from modelvane.state import (
     Split,
     Traffic,
     Unreachable,
+    Unread,
     Workload,
 )
 from modelvane.status import build_status
@@ -82,6 +84,8 @@ class World:
         self.natures: dict[str, Nature] = {}
         self.pointer: str | None = None
         self.reachable = True
+        self.registering = False
+        self.unread = False
         self.template = 0
         self.annotations: dict[str, str] = {}
         self.spec: dict[str, Any] = {
@@ -96,6 +100,8 @@ class World:
         self.backends: set[str] = set()
         self.laboratory = Laboratory()
         self.status: dict[str, Any] = {}
+        self.lost: dict[str, Any] | None = None
+        """What was stable in a status that somebody has taken away."""
         self.blamed: set[str] = set()
         self.serial = 0
         self.events: list[Event] = []
@@ -141,6 +147,7 @@ class World:
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+        self.unread = self.unread and not seconds
         left = {d.revision.name for d in self.deployments if not d.gone}
         self.backends &= left  # The garbage collector takes a Service with the Deployment that owns it.
         self.deployments = [d for d in self.deployments if not d.gone]
@@ -167,7 +174,7 @@ class World:
     def _next_change(self) -> datetime:
         """Return when the next pod changes, or the operator wakes."""
         soon = self.now + timedelta(seconds=0.5)
-        if any(d.gone or len(d.pods) != d.replicas for d in self.deployments):
+        if self.unread or any(d.gone or len(d.pods) != d.replicas for d in self.deployments):
             return soon
         changes = [self.wake_at] if self.wake_at else []
         for pod in (pod for d in self.deployments for pod in d.pods):
@@ -185,6 +192,11 @@ class World:
             pod = self.random.choice(pods)
             pod.ready_since, pod.created = None, self.now
 
+    def lose_status(self) -> None:
+        """Take the status away, as a restore from a backup does."""
+        self.lost, self.status = self.status.get("stable"), {}
+        self.blamed.clear()
+
     # --- what the operator sees and does
 
     def observe(self) -> Observed:
@@ -195,8 +207,12 @@ class World:
 
     def _watched(self) -> Observed:
         resolution: Resolution = Found(self.pointer) if self.pointer else Absent("model iris has no such version")
-        if not self.reachable:
+        if self.unread:
+            resolution = Unread()
+        elif not self.reachable:
             resolution = Unreachable("ConnectionRefused", "the registry refuses connections")
+        elif self.registering:
+            resolution = NotReady(self.pointer or "1", "version 1 is PENDING_REGISTRATION, not READY")
         living = [d for d in self.deployments if not d.gone]
         o = Observed(
             namespace="ns",
@@ -279,6 +295,7 @@ class World:
         """Let the operator start anew, so that it knows only what the cluster knows."""
         self.laboratory.forget()
         self.seen = self.wake_at = None
+        self.unread = True
 
     def _writes(self, o: Observed, plan: Plan) -> list[Callable[[], None]]:
         writes: list[Callable[[], None]] = []
@@ -345,7 +362,7 @@ class World:
             c = status["candidate"]
             where = f"{c.get('weight')}% step {c.get('step')} {c.get('paused') or ''}"
             self.story.append(f"{self.now:%H:%M:%S}   {where}: {c.get('message')}")
-        self.status = status
+        self.status, self.lost = status, None
 
     def _delete(self, workload: Workload) -> None:
         self.story.append(f"{self.now:%H:%M:%S} delete {workload.revision}")
@@ -370,7 +387,7 @@ class World:
 
     def frozen(self) -> bool:
         """Say whether nothing may move, because someone said so or because nothing is known."""
-        return bool(self.spec.get("suspend")) or not self.reachable
+        return bool(self.spec.get("suspend")) or not self.reachable or self.registering or self.unread
 
     def is_removed(self) -> bool:
         """Say whether nothing is to be served, as the spec asks where the pointer is gone."""
@@ -386,4 +403,5 @@ class World:
         return self.ready(self.selected.revision) if self.selected else 0
 
     def ready_of(self, part: Literal["stable", "candidate"]) -> int:
-        return self.ready(self.status[part]["revision"]) if part in self.status else 0
+        known = self.status.get(part) or (self.lost if part == "stable" else None)
+        return self.ready(known["revision"]) if known else 0

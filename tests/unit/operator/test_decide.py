@@ -1,5 +1,6 @@
 """Which revision is stable, which is candidate: every transition, and the sentences people read."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -572,3 +573,56 @@ def test_a_route_that_cannot_be_moved_yet_keeps_what_it_leads_to() -> None:
     assert (plan.split, plan.delete, plan.wake_after) == (None, (), timedelta(seconds=1))
     gateway_off = routing_to("1", builder).with_spec(gateway=None)
     assert [w.version for w in decide(gateway_off.observed(), NOW).delete] == ["1"]
+
+
+# --- a verdict holds for what it was made by
+
+
+@pytest.mark.parametrize(
+    ("change", "another_chance"),
+    [
+        ({"analysis": {"maxErrorRate": "5%"}}, True),
+        ({"progressDeadline": "1h"}, True),
+        ({"strategy": {"type": "BlueGreen"}}, True),
+        ({"strategy": {"scaleDownDelay": "5m"}}, False),
+        ({"replicas": 5}, False),
+        ({"service": {"port": 8080}}, False),
+        ({}, False),
+    ],
+)
+def test_a_rejected_version_gets_another_chance_when_it_is_judged_by_something_else(
+    change: dict[str, object], another_chance: bool
+) -> None:
+    judged = {"analysis": {"maxErrorRate": "1%"}}
+    builder = a_deployment().with_spec(**judged).wants("2").serving("1").rolling("2", failure=BROKEN)
+    rejected = decide(builder.observed(), NOW).memory
+    builder = a_deployment().with_spec(**{**judged, **change}).wants("2").serving("1")
+    plan = decide(builder.remembers(rejected=rejected.rejected).observed(), NOW)
+    assert bool(plan.create) == another_chance
+    assert bool(plan.memory.rejected) != another_chance
+
+
+def test_a_rejection_that_an_older_release_wrote_stands() -> None:
+    builder = a_deployment().with_spec(analysis={"maxErrorRate": "1%"}).wants("2").serving("1").rejecting("2")
+    assert decide(builder.observed(), NOW).create == ()
+
+
+# --- what is left when something is lost
+
+
+def test_a_lost_status_in_the_middle_of_a_rollout_takes_up_the_revision_with_more_ready_pods() -> None:
+    builder = a_deployment().finds(Found("2")).selecting(Traffic(None))
+    plan = decide(builder.besides(workload("2", ready=1), workload("1", ready=2)).observed(), NOW)
+    assert plan.memory.stable is not None
+    assert (plan.memory.stable.version, plan.delete) == ("1", ())
+
+
+def test_a_lost_status_in_the_middle_of_a_rollout_takes_up_the_older_of_two_equals() -> None:
+    older = replace(workload("1", ready=2), created=LONG_AGO - timedelta(hours=1))
+    builder = a_deployment().finds(Found("2")).selecting(Traffic(None)).besides(workload("2", ready=2), older)
+    assert decide(builder.observed(), NOW).delete == ()
+
+
+def test_nothing_is_kept_warm_of_what_is_scaled_to_zero() -> None:
+    plan = decide(a_deployment().with_spec(replicas=0).wants("2").serving("2").keeping_warm("1").observed(), NOW)
+    assert ([w.version for w in plan.delete], plan.memory.warm) == (["1"], None)

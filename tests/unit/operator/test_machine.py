@@ -69,10 +69,12 @@ class Rollouts(RuleBasedStateMachine):
     def change_strategy(self, strategy: dict[str, Any], mirror: dict[str, Any] | None, delay: int) -> None:
         wanted = {**strategy, "scaleDownDelay": f"{delay}s"}
         self.world.spec["strategy"] = {**wanted, "mirror": mirror} if mirror else wanted
+        self.world.blamed.clear()
 
     @rule(analysis=st.sampled_from(ANALYSES))
     def change_analysis(self, analysis: dict[str, Any] | None) -> None:
         self.world.spec["analysis"] = analysis
+        self.world.blamed.clear()
 
     @rule(wanted=st.booleans())
     def switch_gateway(self, wanted: bool) -> None:
@@ -85,6 +87,14 @@ class Rollouts(RuleBasedStateMachine):
     @rule(reachable=st.booleans())
     def lose_registry(self, reachable: bool) -> None:
         self.world.reachable = reachable
+
+    @rule(registering=st.booleans())
+    def register(self, registering: bool) -> None:
+        self.world.registering = registering
+
+    @rule()
+    def lose_status(self) -> None:
+        self.world.lose_status()
 
     @rule(choice=st.sampled_from(["Keep", "ScaleToZero"]))
     def remove_pointer(self, choice: str) -> None:
@@ -113,7 +123,7 @@ class Rollouts(RuleBasedStateMachine):
         """Let the inputs end: the rollout comes to rest by itself, and to its end when people let it go on."""
         world = self.world
         rest(world)
-        world.reachable = True
+        world.reachable, world.registering = True, False
         world.spec["suspend"] = False
         rest(world)
         for _ in range(20):
