@@ -152,9 +152,10 @@ def _situation(o: Observed, memory: Memory, revision: Revision, skip: bool, now:
 
 def _note_step(memory: Memory, situation: Situation, step: Step, weight: int) -> Memory:
     candidate = situation.memory
-    enough = situation.ready >= step.replicas
+    # Without the registry no pod can fetch its model: the deadline begins anew when it answers.
+    waits = situation.ready < step.replicas and not situation.held and situation.registry_reachable
     update = {
-        "waiting_since": None if enough or situation.held else candidate.waiting_since or situation.now,
+        "waiting_since": (candidate.waiting_since or situation.now) if waits else None,
         "weight": weight,
         "message": step.message,
         "step": step.step,

@@ -52,10 +52,10 @@ def judge(s: Situation, step: Step) -> Failure | None:
         return under_traffic
     if s.ready >= step.replicas:
         return None  # It got there, perhaps while the operator was away: there is no progress left to make.
+    if not s.registry_reachable:
+        return None  # Its pods may be trying to fetch it: the version cannot be blamed, and stable serves meanwhile.
     if s.held or s.memory.waiting_since is None or s.now - s.memory.waiting_since < s.deadline:
         return None
-    if failure and failure.reason == REASON_FETCH_FAILED and not s.registry_reachable:
-        return None  # The registry is down: the version cannot be blamed, and stable serves meanwhile.
     after = f"after {format_duration(s.deadline)}"
     if s.candidate is None:
         return Failure(REASON_REFUSED, f"its Deployment could not be made {after}: {s.memory.message}", permanent=True)

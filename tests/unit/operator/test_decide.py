@@ -291,6 +291,19 @@ def test_a_running_rollout_goes_on_without_the_registry() -> None:
     assert plan.memory.stable.version == "2"
 
 
+def test_a_candidates_deadline_begins_anew_when_the_registry_answers_again() -> None:
+    long_ago = NOW - timedelta(hours=1)
+    away = a_deployment().knows("2").finds(DOWN).serving("1").rolling("2", replicas=2, ready=1, waiting_since=long_ago)
+    waiting = decide(away.observed(), NOW).memory.candidate
+    assert waiting is not None
+    assert waiting.waiting_since is None
+    back = a_deployment().wants("2").serving("1").rolling("2", replicas=2, ready=1, waiting_since=None)
+    memory = decide(back.observed(), NOW).memory
+    assert memory.rejected == ()
+    assert memory.candidate is not None
+    assert memory.candidate.waiting_since == NOW
+
+
 def test_a_registry_that_went_away_and_came_back_is_told_once_each() -> None:
     down = Condition(type="RegistryReachable", status="False", reason="x", message="", last_transition_time=NOW)
     assert events(a_deployment().knows("1").finds(DOWN).serving("1")) == ["RegistryUnreachable"]

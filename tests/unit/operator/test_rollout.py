@@ -63,10 +63,19 @@ def test_a_candidate_is_rejected_with_the_best_reason(case: Situation, reason: s
         situation(workload("2")),
         situation(workload("2", failure=FETCH)),
         situation(workload("2", failure=FETCH), registry_reachable=False, **LATE),
+        situation(workload("2"), registry_reachable=False, **LATE),
         situation(workload("2"), waiting_since=NOW - DEADLINE + timedelta(seconds=1)),
         situation(workload("2", ready=2), **LATE),
     ],
-    ids=["no Deployment yet", "starting", "fetch failed once", "the registry is down", "a second left", "all ready"],
+    ids=[
+        "no Deployment yet",
+        "starting",
+        "fetch failed once",
+        "fetch failed without the registry",
+        "fetch still tries without the registry",
+        "a second left",
+        "all ready",
+    ],
 )
 def test_a_candidate_that_may_still_come_is_not_rejected(case: Situation) -> None:
     assert judge(case, advance(case)) is None
