@@ -46,7 +46,9 @@ def _note_measurement(o: Observed, candidate: Candidate) -> tuple[Candidate, tup
         failed = (candidate.failed_checks or 0) + 1
         told = f"version {candidate.version}: check {failed} of {wanted.failure_limit} failed: {check.message}"
         update = {"analysis": seen, "failed_checks": failed}
-        return candidate.model_copy(update=update), (Event("CheckFailed", told, "Warning"),)
+        # One that is past its limit is only kept while nobody else could answer, which may take long.
+        events = (Event("CheckFailed", told, "Warning"),) if failed <= wanted.failure_limit else ()
+        return candidate.model_copy(update=update), events
     if check.verdict is analysis.Verdict.INCONCLUSIVE and (
         _has_verdict(candidate) or _says_the_same(candidate.analysis, seen)
     ):

@@ -22,6 +22,7 @@ from modelvane.state import (
     Revision,
     Traffic,
     Unreachable,
+    Unread,
 )
 from modelvane.target import Target, choose_target, find_stable, resolve, tell_registry_news
 from modelvane.traffic import Shift, all_to, routed, shift, unroute
@@ -92,10 +93,12 @@ def _advance(o: Observed, memory: Memory, revision: Revision, skip: bool, now: d
         memory, promoted = ledger.promote(memory, o.spec, now)
         # What was stable is deleted in a later run, when the status that names the new one has been written.
         return _serve(o, memory, (*events, *promoted), now, "keep")
-    if verdict:
+    if verdict and not situation.alone:
         memory, rejected = ledger.reject(memory, o.spec, verdict, now)
         plan = _serve(o, memory, (*events, *rejected), now)
         return replace(plan, hold=_hold(memory, memory.rejected[0]))
+    if verdict:
+        step = replace(step, message=f"{verdict.message}; it is kept, because nothing else has a ready pod")
     shifted = shift(o, _name(memory.stable), revision.name, step.weight, step.mirror_percent)
     events = (*events, *_milestones(o, memory, situation, step, shifted))
     memory = _note_step(memory, situation, step, shifted.weight)
@@ -104,14 +107,16 @@ def _advance(o: Observed, memory: Memory, revision: Revision, skip: bool, now: d
     create = () if workload else ((revision, step.replicas),)
     scale = ((workload, step.replicas),) if workload and workload.replicas != step.replicas else ()
     waiting = memory.candidate.waiting_since if memory.candidate else None
-    left = max(situation.deadline - (now - waiting), GARBAGE_COLLECTION) if waiting else None
+    left = max(situation.deadline - (now - waiting), GARBAGE_COLLECTION) if waiting and not verdict else None
+    progress = f"{ledger.serving(memory)}, rolling out version {revision.version}: {step.message}"
     return replace(
         plan,
         create=(*plan.create, *create),
         scale=(*plan.scale, *scale),
         traffic=shifted.traffic,
         split=shifted.split,
-        progress=f"{ledger.serving(memory)}, rolling out version {revision.version}: {step.message}",
+        hold=Hold(verdict.reason, progress) if verdict else None,
+        progress=progress,
         wake_after=_soonest(plan.wake_after, step.wake_after, left if workload else REFUSAL_RETRY),
     )
 
@@ -145,7 +150,7 @@ def _situation(o: Observed, memory: Memory, revision: Revision, skip: bool, now:
         mirror_problem=o.mirror_problem,
         skip=skip,
         deadline=o.spec.progress_deadline,
-        registry_reachable=not isinstance(o.resolution, Unreachable),
+        registry_reachable=not isinstance(o.resolution, Unreachable | Unread),
         now=now,
     )
 
@@ -269,7 +274,7 @@ def _serve(
         split=split,
         events=events,
         wake_after=_soonest(
-            max(memory.warm.until - now, GARBAGE_COLLECTION) if memory.warm else None,
+            memory.warm.until - now if memory.warm and memory.warm.until > now else None,
             GARBAGE_COLLECTION if o.taken or o.strays or named or (others and leftovers == "keep") else None,
             GATEWAY_LOOK if o.spec.gateway else None,
         ),
@@ -287,7 +292,11 @@ def _still_warm(
         return None  # No pod is wanted, and so none in reserve.
     if warm.revision == _name(memory.candidate) or leftovers == "keep":
         return warm
-    return warm if leftovers == "expire" and now < warm.until else None
+    if leftovers == "clear":
+        return None
+    stable = o.workload(_name(memory.stable))
+    # While what took over has no ready pod, the way back stays open.
+    return warm if now < warm.until or not (stable and stable.ready) else None
 
 
 def _name(part: Stable | Candidate | Warm | None) -> str | None:

@@ -60,6 +60,11 @@ class Situation:
         return self.candidate.settled(self.now, SETTLE) if self.candidate else 0
 
     @property
+    def alone(self) -> bool:
+        """Say whether the candidate has the only ready pods, so that without it nobody could answer."""
+        return self.ready > 0 and not (self.stable and self.stable.ready)
+
+    @property
     def held(self) -> bool:
         """Say whether a person has paused the rollout."""
         return self.memory.paused == "Request"

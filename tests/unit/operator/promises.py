@@ -67,7 +67,8 @@ def rest(world: World) -> None:
     if _sight(world) != before:
         raise BrokenPromiseError("no rest: " + "\n".join(world.story[-20:]))
     candidate = world.status.get("candidate")
-    if candidate and not candidate.get("paused") and not world.frozen():
+    # A candidate that failed is kept while stable has no ready pod.
+    if candidate and not candidate.get("paused") and not world.frozen() and world.status["phase"] != "Degraded":
         raise BrokenPromiseError(f"it waits for nobody: {candidate}\n" + "\n".join(world.story[-20:]))
 
 
@@ -82,11 +83,14 @@ def check_end(world: World) -> None:
     if world.pointer is None or not wanted or not stable:
         return
     rejected = {entry["version"] for entry in world.status.get("rejected", [])}
-    if stable["version"] != world.pointer and world.pointer not in rejected:
+    alive = world.natures[stable["version"]] != "dies"
+    if alive and stable["version"] != world.pointer and world.pointer not in rejected:
         raise BrokenPromiseError(f"version {world.pointer} is wanted, {stable['version']} is served")
     if world.natures[stable["version"]] in ("broken", "hangs"):
         raise BrokenPromiseError(f"version {stable['version']} cannot serve and is stable")
-    if world.natures[stable["version"]] != "dies" and world.answering() < wanted:
+    if not alive:
+        return
+    if world.answering() < wanted:
         raise BrokenPromiseError(f"{world.answering()} of {wanted} pods answer")
     if world.selected != Traffic(stable["revision"]):
         raise BrokenPromiseError(f"the Service selects {world.selected}, {stable['revision']} is stable")

@@ -194,7 +194,11 @@ class World:
 
     def lose_status(self) -> None:
         """Take the status away, as a restore from a backup does."""
-        self.lost, self.status = self.status.get("stable"), {}
+        stable = self.status.get("stable")
+        # What is selected alone is taken for stable then, whatever was.
+        selected = self.selected.revision if self.selected else None
+        self.lost = stable if stable and selected in (None, stable["revision"]) else None
+        self.status = {}
         self.blamed.clear()
 
     # --- what the operator sees and does

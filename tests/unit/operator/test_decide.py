@@ -639,3 +639,56 @@ def test_a_lost_status_in_the_middle_of_a_rollout_takes_up_the_older_of_two_equa
 def test_nothing_is_kept_warm_of_what_is_scaled_to_zero() -> None:
     plan = decide(a_deployment().with_spec(replicas=0).wants("2").serving("2").keeping_warm("1").observed(), NOW)
     assert ([w.version for w in plan.delete], plan.memory.warm) == (["1"], None)
+
+
+# --- stable has no ready pod
+
+
+FAILING = {"failureLimit": 2, "onInconclusive": "Pause"}
+
+
+def alone(**candidate: object) -> Builder:
+    """Make a rollout in which stable has lost its pods and one of the candidate's two is ready."""
+    builder = a_deployment().with_spec(analysis=FAILING).wants("2").serving("1", ready=0)
+    builder.rolling("2", replicas=2, ready=1, shifting=True, failure=BROKEN)
+    return builder.remembers(
+        candidate=builder.memory.candidate and builder.memory.candidate.model_copy(update=candidate)
+    )
+
+
+def test_a_candidate_that_alone_can_answer_is_not_taken_away_whatever_is_wrong_with_it() -> None:
+    plan = decide(alone().observed(), NOW)
+    assert (plan.delete, plan.memory.rejected, plan.traffic) == ((), (), Traffic(None))
+    assert plan.hold is not None
+    assert (plan.hold.reason, plan.hold.message) == (
+        "ModelLoadFailed",
+        "serving version 1, rolling out version 2: it raised ValueError: no; it is kept, because nothing else has a "
+        "ready pod",
+    )
+
+
+def test_it_is_rejected_when_stable_is_back() -> None:
+    builder = alone()
+    builder.workloads[0] = workload("1", ready=1)
+    plan = decide(builder.observed(), NOW)
+    assert ([w.version for w in plan.delete], [r.version for r in plan.memory.rejected]) == (["2"], ["2"])
+
+
+def test_a_person_may_take_it_away_all_the_same() -> None:
+    plan = decide(alone().annotated(abort="now").observed(), NOW)
+    assert [w.version for w in plan.delete] == ["2"]
+
+
+def test_the_way_back_stays_open_while_what_took_over_has_no_ready_pod() -> None:
+    builder = a_deployment().wants("2").serving("2", ready=0).keeping_warm("1", until=LONG_AGO)
+    plan = decide(builder.observed(), NOW)
+    assert (plan.delete, plan.wake_after) == ((), None)
+    assert plan.memory.warm is not None
+
+
+def test_a_fetch_that_fails_is_not_held_against_a_version_before_the_registry_is_read() -> None:
+    fetch = Failure("FetchFailed", "http://mlflow:5000 does not answer", permanent=False)
+    builder = a_deployment().knows("2").finds(Unread()).serving("1")
+    builder.rolling("2", failure=fetch, waiting_since=LONG_AGO)
+    plan = decide(builder.observed(), NOW)
+    assert plan.memory.rejected == ()
