@@ -73,9 +73,7 @@ def _webhook(env: Mapping[str, str]) -> tuple[int | None, str | None]:
     if not env.get("MODELVANE_WEBHOOK_PORT") and not url:
         return None, None
     if not url or not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", url):
-        raise SettingsError(
-            f"MODELVANE_WEBHOOK_URL is {url!r}: use an http or https address of MODELVANE_WEBHOOK_PORT"
-        )
+        raise SettingsError(f"MODELVANE_WEBHOOK_URL is {url!r}: use an http or https address of MODELVANE_WEBHOOK_PORT")
     return _number(env, "MODELVANE_WEBHOOK_PORT", 8090, 0), url
 
 
