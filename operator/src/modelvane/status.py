@@ -49,7 +49,7 @@ def build_status(o: Observed, plan: Plan, refusal: Hold | None, now: datetime) -
             "url": f"http://{o.name}.{o.namespace}.svc{port}",
             "registry": _seen(o),
             "conditions": conditions,
-            "phase": _phase(o, memory, hold),
+            "phase": _phase(o, memory, plan, hold),
         }
     )
     dumped = final.dump()
@@ -166,6 +166,10 @@ def _reconciling(o: Observed, memory: Memory, plan: Plan) -> Verdict | None:
     workload = o.workload(memory.stable.revision) if memory.stable else None
     if memory.stable and workload and workload.ready < o.spec.replicas and not workload.failure:
         return "True", "Scaling", f"{workload.ready} of {o.spec.replicas} pods are ready"
+    route = _route(o, plan)
+    if memory.stable and route and route[0] != "True":
+        # Not Stalled: who owns the gateway can mend it, and then nothing has to be asked for here.
+        return "True", f"Route{route[1]}", route[2]
     return None
 
 
@@ -217,7 +221,7 @@ def _seen(o: Observed) -> RegistrySeen | None:
     return RegistrySeen(reachable=not isinstance(o.resolution, Unreachable), last_poll_time=o.polled_at)
 
 
-def _phase(o: Observed, memory: Memory, hold: Hold | None) -> str:
+def _phase(o: Observed, memory: Memory, plan: Plan, hold: Hold | None) -> str:
     workload = o.workload(memory.stable.revision) if memory.stable else None
     if o.spec.suspend:
         return "Suspended"
@@ -228,7 +232,8 @@ def _phase(o: Observed, memory: Memory, hold: Hold | None) -> str:
     if memory.stable is None:
         return "Pending"
     if workload and workload.ready >= o.spec.replicas:
-        return "Ready"
+        routed = _route(o, plan) or ("True", "", "")
+        return {"True": "Ready", "False": "Degraded", "Unknown": "Progressing"}[routed[0]]
     return "Degraded" if workload and workload.failure else "Progressing"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from modelvane.decide import decide
 from modelvane.memory import Memory
-from modelvane.state import Absent, Failure, Hold, NotReady, Unreachable, Unread
+from modelvane.state import Absent, Failure, Hold, Live, NotReady, Unreachable, Unread
 from modelvane.status import build_invalid_status, build_status
 
 from tests.unit.operator.builder import LONG_AGO, NOW, Builder, a_deployment, revision, workload
@@ -96,6 +96,31 @@ def test_scaling_up_is_progress_and_no_trouble() -> None:
     assert conditions(read)["Ready"] == ("False", "PodsNotReady", "serving version 1 with 2 of 3 pods")
     assert conditions(read)["Reconciling"] == ("True", "Scaling", "2 of 3 pods are ready")
     assert read["phase"] == "Progressing"
+
+
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
+
+
+@pytest.mark.parametrize(
+    ("route", "phase", "reconciling"),
+    [
+        ({"route_accepted": True}, "Ready", None),
+        ({"route_problem": "Gateway edge says NoMatch"}, "Degraded", ("RouteNotAccepted", "Gateway edge says NoMatch")),
+        (
+            {"live": Live(route={"spec": {"rules": [{}]}})},
+            "Progressing",
+            ("RoutePending", "no gateway has said yet whether it takes the HTTPRoute"),
+        ),
+    ],
+)
+def test_a_version_that_no_gateway_routes_to_yet_is_not_the_end(
+    route: dict[str, object], phase: str, reconciling: tuple[str, str] | None
+) -> None:
+    read = status(a_deployment().with_spec(gateway=GATEWAY).wants("1").serving("1").but(**route))
+    told = conditions(read)
+    assert told["Ready"][0] == "True"  # Behind its Service it does serve.
+    assert read["phase"] == phase
+    assert told.get("Reconciling", ("",))[1:] == (reconciling or ())
 
 
 def test_scaled_to_zero_is_ready() -> None:
