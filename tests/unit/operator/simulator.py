@@ -24,6 +24,7 @@ from modelvane.state import (
     Event,
     Failure,
     Found,
+    Hold,
     Live,
     NotReady,
     Observed,
@@ -85,6 +86,7 @@ class World:
         self.pointer: str | None = None
         self.reachable = True
         self.registering = False
+        self.refusing = False
         self.unread = False
         self.template = 0
         self.annotations: dict[str, str] = {}
@@ -306,11 +308,12 @@ class World:
         if plan.traffic is not None and plan.traffic != self.selected:
             writes.append(lambda: self._select(plan))
         writes += self._routing(o, plan)
-        for revision, replicas in plan.create:
+        refusal = Hold("DeploymentRefused", "denied by policy") if plan.create and self.refusing else None
+        for revision, replicas in () if refusal else plan.create:
             writes.append(partial(self._create, revision, replicas))
         for workload, replicas in plan.scale:
             writes.append(partial(self._scale, workload, replicas))
-        status = build_status(o, plan, None, self.now)
+        status = build_status(o, plan, refusal, self.now)
         if status != o.memory.dump():
             writes.append(lambda: self._remember(plan, status))
         for workload in plan.delete:
@@ -376,7 +379,7 @@ class World:
 
     def _check_again(self, o: Observed) -> None:
         """Decide again on the same sight with the status just written: it must say the same, and no event twice."""
-        if self._memory() is o.memory or o.memory.stable is None:
+        if self._memory() is o.memory or o.memory.stable is None or self.refusing:
             return  # Without a stable version the last good one is looked for once the wanted one is rejected.
         again = replace(o, memory=self._memory(), measurement=None, comparison=None)
         plan = decide(again, self.now)

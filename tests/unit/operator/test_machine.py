@@ -92,6 +92,10 @@ class Rollouts(RuleBasedStateMachine):
     def register(self, registering: bool) -> None:
         self.world.registering = registering
 
+    @rule(refusing=st.booleans())
+    def refuse(self, refusing: bool) -> None:
+        self.world.refusing = refusing
+
     @rule()
     def lose_status(self) -> None:
         self.world.lose_status()
@@ -123,7 +127,7 @@ class Rollouts(RuleBasedStateMachine):
         """Let the inputs end: the rollout comes to rest by itself, and to its end when people let it go on."""
         world = self.world
         rest(world)
-        world.reachable, world.registering = True, False
+        world.reachable, world.registering, world.refusing = True, False, False
         world.spec["suspend"] = False
         rest(world)
         for _ in range(20):
