@@ -1,17 +1,15 @@
-"""A real Prometheus: the one on PATH, else Debian's, which needs nothing but its two binaries."""
+"""A real Prometheus as a process beside the tests."""
 
 import shutil
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
-from tests.cluster import places
+from tests.cluster import tools
 
-PACKAGE = "prometheus"
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
@@ -48,18 +46,9 @@ class Prometheus:
 
 
 def binary() -> Path:
-    """Find Prometheus, or unpack Debian's package into the cache."""
-    if found := shutil.which(PACKAGE):
-        return Path(found)
-    folder = places.cache() / "prometheus-debian"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, check=True, capture_output=True)
-            package = next(Path(scratch).glob("*.deb"))
-            subprocess.run(["dpkg-deb", "-x", package, f"{scratch}/whole"], check=True, capture_output=True)
-            Path(scratch, "whole").rename(folder)
-    return folder / "usr" / "bin" / PACKAGE
+    """Find Prometheus on PATH, or build the one that the cluster's tests run."""
+    found = shutil.which("prometheus")
+    return Path(found) if found else tools.build([tools.PROMETHEUS])[tools.PROMETHEUS] / "prometheus"
 
 
 def start(folder: Path, port: int, targets: list[str]) -> Prometheus:
