@@ -4,14 +4,14 @@ from datetime import timedelta
 from math import inf
 from typing import Any
 
-from modelvane.analysis import check, compare, describe, describe_queries
-from modelvane.decide import decide
-from modelvane.figures import Comparison, Figures, Measurement
-from modelvane.memory import AnalysisSeen, HistoryEntry, PredictionsSeen
+from modelvane.analysis.figures import Comparison, Figures, Measurement
+from modelvane.analysis.verdict import check, compare, describe, describe_queries
+from modelvane.engine.decide import decide
+from modelvane.engine.memory import AnalysisSeen, HistoryEntry, PredictionsSeen
+from modelvane.engine.state import Failure, Plan, Workload
+from modelvane.engine.status import build_status
 from modelvane.names import revision_labels
 from modelvane.spec import ModelDeploymentSpec
-from modelvane.state import Failure, Plan, Workload
-from modelvane.status import build_status
 from modelvane_cli.seen import Event, Seen, read_pods
 
 from tests.unit.operator.builder import LONG_AGO, NOW, Builder, a_deployment

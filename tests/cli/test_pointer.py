@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from modelvane.memory import HistoryEntry
+from modelvane.engine.memory import HistoryEntry
 from modelvane_cli.exits import Exit, StopError
 from modelvane_cli.pointer import Held, Move, Pointer, choose, earlier, followed
 from modelvane_cli.rollback import what_follows

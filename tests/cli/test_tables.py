@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from modelvane.memory import HistoryEntry
+from modelvane.engine.memory import HistoryEntry
 from modelvane_cli import tables
 from modelvane_cli.screen import plain_lines
 from rich.console import Console, RenderableType

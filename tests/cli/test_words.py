@@ -4,7 +4,7 @@ from typing import Any
 import modelvane.names
 import modelvane_cli.names
 import pytest
-from modelvane.memory import Handled
+from modelvane.engine.memory import Handled
 from modelvane_cli.app import app
 from modelvane_cli.words import how_long, parse_duration, parse_time, pointer_of
 

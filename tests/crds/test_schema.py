@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
-from modelvane.memory import Memory
+from modelvane.engine.memory import Memory
 from modelvane.spec import ModelDeploymentSpec, ModelRegistrySpec, Shape
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from modelvane.manifests import build_backend, build_budget, build_deployment, build_route, build_service
-from modelvane.memory import Memory, Stable
+from modelvane.cluster.manifests import build_backend, build_budget, build_deployment, build_route, build_service
+from modelvane.engine.memory import Memory, Stable
+from modelvane.engine.state import Found, Observed, Revision, Split, Traffic
 from modelvane.spec import GatewaySpec, ModelDeploymentSpec, ModelRegistrySpec, ParentRef, template_hash
-from modelvane.state import Found, Observed, Revision, Split, Traffic
 
 from tests.unit.operator.builder import NOW, workload
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from modelvane.decide import decide
-from modelvane.memory import Memory
-from modelvane.state import Absent, Failure, Hold, Unreachable
-from modelvane.status import build_condition, build_invalid_status, build_status
+from modelvane.engine.decide import decide
+from modelvane.engine.memory import Memory
+from modelvane.engine.state import Absent, Failure, Hold, Unreachable
+from modelvane.engine.status import build_condition, build_invalid_status, build_status
 
 from tests.cluster import tools
 from tests.unit.operator.builder import NOW, Builder, a_deployment, workload

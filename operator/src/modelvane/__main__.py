@@ -12,21 +12,21 @@ from datetime import UTC, datetime
 import kopf
 from kubernetes.aio.client import ApiClient
 
-from modelvane import registry
-from modelvane.analyst import Analyst
+from modelvane.analysis.analyst import Analyst
+from modelvane.cluster.kube import Kube, connect
+from modelvane.cluster.leader import LostLeadershipError, lead
+from modelvane.cluster.observe import Observer
+from modelvane.engine.state import Key
 from modelvane.handlers import build_handlers, build_kopf_settings
 from modelvane.http import listen, start_http
-from modelvane.kube import Kube, connect
-from modelvane.leader import LostLeadershipError, lead
-from modelvane.observe import Observer
-from modelvane.poller import Poller
 from modelvane.queue import Queue
 from modelvane.reconcile import Reconciler
-from modelvane.registrar import Registrar
 from modelvane.registries import RegistryReconciler
+from modelvane.registry import reader
+from modelvane.registry.poller import Poller
+from modelvane.registry.registrar import Registrar
+from modelvane.registry.webhook import Receiver, build_app, strangers
 from modelvane.settings import Settings, SettingsError, read_settings
-from modelvane.state import Key
-from modelvane.webhook import Receiver, build_app, strangers
 
 logger = logging.getLogger("modelvane")
 
@@ -164,7 +164,7 @@ def main() -> None:
         settings = read_settings()
     except SettingsError as error:
         sys.exit(f"modelvane: {error}")
-    registry.configure()
+    reader.configure()
     configure_logging(settings.log_level, settings.log_format)
     logger.info("modelvane starts; serving image %s", settings.serving_image)
     asyncio.run(run_and_leave(settings))

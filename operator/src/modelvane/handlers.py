@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import kopf
 
+from modelvane.engine.state import Key
 from modelvane.names import GROUP, LABEL_MODEL_DEPLOYMENT, VERSION
-from modelvane.state import Key
 
 
 def build_handlers(enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:

@@ -13,22 +13,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelvane import manifests, metrics
-from modelvane.decide import REFUSAL_RETRY, decide
-from modelvane.events import post_events
-from modelvane.kube import BUDGET, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Kube, RefusedError
-from modelvane.memory import Memory
+from modelvane import metrics
+from modelvane.cluster import manifests
+from modelvane.cluster.events import post_events
+from modelvane.cluster.kube import BUDGET, DEPLOYMENT, MODEL_DEPLOYMENT, SERVICE, Kube, RefusedError
+from modelvane.cluster.observe import Observer, explain_invalid, read_memory
+from modelvane.cluster.routing import apply_routing
+from modelvane.engine.decide import REFUSAL_RETRY, decide
+from modelvane.engine.memory import Memory
+from modelvane.engine.state import Event, Hold, Key, Observed, Plan
+from modelvane.engine.status import build_invalid_status, build_status, with_status
 from modelvane.names import ANNOTATION_APPLIED, deployment_name
-from modelvane.observe import Observer, explain_invalid, read_memory
-from modelvane.poller import Poller
 from modelvane.queue import TryAgainError
 from modelvane.registries import RESYNC, RegistryReconciler
-from modelvane.routing import apply_routing
+from modelvane.registry.poller import Poller
+from modelvane.registry.writeback import build_note
 from modelvane.settings import Settings
 from modelvane.spec import ModelDeploymentSpec
-from modelvane.state import Event, Hold, Key, Observed, Plan
-from modelvane.status import build_invalid_status, build_status, with_status
-from modelvane.writeback import build_note
 
 REASON_SERVICE_REFUSED = "ServiceRefused"
 REASON_ROUTE_REFUSED = "RouteRefused"

@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelvane.events import post_events
-from modelvane.kube import MODEL_REGISTRY, Kube
-from modelvane.memory import Condition, format_time
+from modelvane.cluster.events import post_events
+from modelvane.cluster.kube import MODEL_REGISTRY, Kube
+from modelvane.cluster.observe import explain_invalid
+from modelvane.engine.memory import Condition, format_time
+from modelvane.engine.state import Event, Key
+from modelvane.engine.status import Verdict, build_condition, with_status
 from modelvane.names import CONDITION_READY, CONDITION_WEBHOOK
-from modelvane.observe import explain_invalid
-from modelvane.poller import Poller
-from modelvane.registrar import Registrar
+from modelvane.registry.poller import Poller
+from modelvane.registry.registrar import Registrar
 from modelvane.spec import ModelRegistrySpec, Webhook
-from modelvane.state import Event, Key
-from modelvane.status import Verdict, build_condition, with_status
 
 RESYNC = timedelta(minutes=10)
 """How often a resource is looked at without a reason: the price of an event that was lost."""

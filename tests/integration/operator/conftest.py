@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from kubernetes.aio.client import CoreV1Api, V1Namespace, V1ObjectMeta
-from modelvane.kube import connect
+from modelvane.cluster.kube import connect
 
 from tests.integration.registry import postgres
 from tests.integration.registry.mlflow_server import MlflowServer

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from modelvane.engine.state import Key, Pod, Workload
 from modelvane.spec import Analysis
-from modelvane.state import Key, Pod, Workload
 from modelvane_serving.manifest import ARTIFACTS_DIR
 
 from tests.serving import processes

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modelvane.analysis import Verdict, check, compare
-from modelvane.analyst import Analyst, Trial
-from modelvane.exposition import read_figures
-from modelvane.figures import Comparison, Figures, Measurement
+from modelvane.analysis.analyst import Analyst, Trial
+from modelvane.analysis.exposition import read_figures
+from modelvane.analysis.figures import Comparison, Figures, Measurement
+from modelvane.analysis.verdict import Verdict, check, compare
+from modelvane.engine.state import Key, Workload
 from modelvane.spec import Predictions
-from modelvane.state import Key, Workload
 
 from tests.integration.operator import prometheus_server
 from tests.integration.operator.prometheus_server import Prometheus

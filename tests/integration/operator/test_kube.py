@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.client import ApiClient, CoordinationV1Api, V1Lease, V1ObjectMeta
-from modelvane.kube import DEPLOYMENT, SERVICE, Kube, RefusedError, connect
-from modelvane.leader import lead
-from modelvane.manifests import build_deployment, build_service, differs
+from modelvane.cluster.kube import DEPLOYMENT, SERVICE, Kube, RefusedError, connect
+from modelvane.cluster.leader import lead
+from modelvane.cluster.manifests import build_deployment, build_service, differs
+from modelvane.engine.state import Revision, Traffic
 from modelvane.queue import TryAgainError
-from modelvane.state import Revision, Traffic
 
 from tests.unit.operator.builder import HASH, a_deployment, revision
 

@@ -1,9 +1,9 @@
 """The reader against a real MLflow server."""
 
 import requests
-from modelvane.registry import Access, Reader, configure
+from modelvane.engine.state import Absent, Found
+from modelvane.registry.reader import Access, Reader, configure
 from modelvane.spec import ModelPointer
-from modelvane.state import Absent, Found
 
 STAGE = ModelPointer(name="flowers", stage="Production")
 ALIAS = ModelPointer(name="flowers", alias="champion")

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from kubernetes.aio.client import ApiClient
-from modelvane.kube import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE, Kube, connect
-from modelvane.manifests import build_deployment
-from modelvane.memory import Memory
+from modelvane.cluster.kube import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE, Kube, connect
+from modelvane.cluster.manifests import build_deployment
+from modelvane.cluster.routing import apply_routing, find_backends, read_route_state
+from modelvane.engine.memory import Memory
+from modelvane.engine.state import Key, Live, Observed, Plan, Revision, Split
+from modelvane.engine.traffic import routed
 from modelvane.names import API_VERSION
-from modelvane.routing import apply_routing, find_backends, read_route_state
-from modelvane.state import Key, Live, Observed, Plan, Revision, Split
-from modelvane.traffic import routed
 
 from tests.unit.operator.builder import HASH, a_deployment, revision, workload
 

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import sqlalchemy
 from kubernetes.aio.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
-from modelvane.deliveries import path_of
+from modelvane.cluster.kube import Kube, connect
+from modelvane.engine.state import Key
 from modelvane.http import listen
-from modelvane.kube import Kube, connect
-from modelvane.registrar import Registrar
-from modelvane.registry import configure
+from modelvane.registry.deliveries import path_of
+from modelvane.registry.reader import configure
+from modelvane.registry.registrar import Registrar
+from modelvane.registry.subscription import EVENTS
+from modelvane.registry.webhook import Receiver, build_app
 from modelvane.spec import ModelRegistrySpec
-from modelvane.state import Key
-from modelvane.subscription import EVENTS
-from modelvane.webhook import Receiver, build_app
 
 from tests.integration.registry.mlflow_server import MlflowServer
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from modelvane.memory import Candidate, Desired, Memory, Rejection, Stable, Warm
+from modelvane.engine.memory import Candidate, Desired, Memory, Rejection, Stable, Warm
+from modelvane.engine.stage import Situation
+from modelvane.engine.state import Absent, Failure, Found, Observed, Pod, Resolution, Revision, Traffic, Workload
 from modelvane.names import deployment_name
 from modelvane.spec import Analysis, ModelDeploymentSpec, ModelRegistrySpec, Strategy
-from modelvane.stage import Situation
-from modelvane.state import Absent, Failure, Found, Observed, Pod, Resolution, Revision, Traffic, Workload
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 HASH = "aaaaaaaa"

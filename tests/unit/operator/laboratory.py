@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import inf
 
-from modelvane.figures import Comparison, Figures, Measurement
-from modelvane.memory import Memory
+from modelvane.analysis.figures import Comparison, Figures, Measurement
+from modelvane.engine.memory import Memory
+from modelvane.engine.state import Workload
 from modelvane.spec import ModelDeploymentSpec
-from modelvane.state import Workload
 
 REQUESTS_A_SECOND = 20
 EARLY = timedelta(milliseconds=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelvane.state import Split, Traffic
+from modelvane.engine.state import Split, Traffic
 
 if TYPE_CHECKING:
     from tests.unit.operator.simulator import World

@@ -14,12 +14,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any, Literal
 
-from modelvane.decide import decide
-from modelvane.manifests import build_route
-from modelvane.memory import Memory
-from modelvane.names import deployment_name
-from modelvane.spec import GatewaySpec, ModelDeploymentSpec, ModelRegistrySpec
-from modelvane.state import (
+from modelvane.cluster.manifests import build_route
+from modelvane.engine.decide import decide
+from modelvane.engine.memory import Memory
+from modelvane.engine.state import (
     Absent,
     Event,
     Failure,
@@ -38,7 +36,9 @@ from modelvane.state import (
     Unread,
     Workload,
 )
-from modelvane.status import build_status
+from modelvane.engine.status import build_status
+from modelvane.names import deployment_name
+from modelvane.spec import GatewaySpec, ModelDeploymentSpec, ModelRegistrySpec
 
 from tests.unit.operator.laboratory import Laboratory
 from tests.unit.operator.promises import BrokenPromiseError, check_route, check_run, check_write

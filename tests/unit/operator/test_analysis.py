@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelvane.analysis import Check, Verdict, check, compare, describe, describe_queries
-from modelvane.figures import Comparison, Figures, Measurement
-from modelvane.memory import FiguresSeen, QuerySeen
+from modelvane.analysis.figures import Comparison, Figures, Measurement
+from modelvane.analysis.verdict import Check, Verdict, check, compare, describe, describe_queries
+from modelvane.engine.memory import FiguresSeen, QuerySeen
 from modelvane.spec import Analysis, Predictions
 
 from tests.unit.operator.builder import NOW

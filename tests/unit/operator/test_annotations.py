@@ -1,9 +1,9 @@
 """What people ask by annotation: answered once, in words, and done or refused."""
 
 import pytest
-from modelvane.decide import decide
-from modelvane.memory import Handled
-from modelvane.state import Found, Plan
+from modelvane.engine.decide import decide
+from modelvane.engine.memory import Handled
+from modelvane.engine.state import Found, Plan
 
 from tests.unit.operator.builder import NOW, Builder, a_deployment, revision
 

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from modelvane.checks import note_checks
-from modelvane.figures import Comparison, Figures, Measurement
-from modelvane.ledger import Entry
-from modelvane.memory import AnalysisSeen, PredictionsSeen
+from modelvane.analysis.figures import Comparison, Figures, Measurement
+from modelvane.engine.checks import note_checks
+from modelvane.engine.ledger import Entry
+from modelvane.engine.memory import AnalysisSeen, PredictionsSeen
 
 from tests.unit.operator.builder import NOW, a_deployment
 

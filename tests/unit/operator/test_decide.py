@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from modelvane.decide import decide
-from modelvane.manifests import build_route
-from modelvane.memory import Candidate, Condition, Handled, HistoryEntry
-from modelvane.state import (
+from modelvane.cluster.manifests import build_route
+from modelvane.engine.decide import decide
+from modelvane.engine.memory import Candidate, Condition, Handled, HistoryEntry
+from modelvane.engine.state import (
     Absent,
     Failure,
     Found,

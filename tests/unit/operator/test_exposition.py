@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelvane.exposition import read_figures
+from modelvane.analysis.exposition import read_figures
 from modelvane_serving.metrics import BUCKETS, Metrics
 
 GUIDE = Path(__file__).parents[3] / "docs" / "analysis.md"

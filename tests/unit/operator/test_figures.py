@@ -7,7 +7,7 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelvane.figures import Figures, Reading
+from modelvane.analysis.figures import Figures, Reading
 
 from tests.unit.operator.builder import NOW
 

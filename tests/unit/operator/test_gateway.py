@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from modelvane.gateway import missing_feature, read_route
+from modelvane.cluster.gateway import missing_feature, read_route
 from modelvane.spec import ParentRef
 
 EDGE = ParentRef(name="edge", namespace="infra")

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from modelvane.manifests import build_budget, build_deployment, build_service, differs
+from modelvane.cluster.manifests import build_budget, build_deployment, build_service, differs
+from modelvane.cluster.pod_template import merge
+from modelvane.engine.state import Found, Revision, Traffic
 from modelvane.names import ANNOTATION_APPLIED, ANNOTATION_IMAGE, LABEL_REVISION
-from modelvane.pod_template import merge
-from modelvane.state import Found, Revision, Traffic
 
 from tests.unit.operator.builder import HASH, a_deployment, revision
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from modelvane import poller
-from modelvane.kube import Kind, Kube
-from modelvane.outbox import Receipt
-from modelvane.poller import Poller
-from modelvane.registry import Access, Reader
+from modelvane.cluster.kube import Kind, Kube
+from modelvane.engine.state import Found, Key, Resolution, Unreachable, Unread
+from modelvane.registry import poller
+from modelvane.registry.outbox import Receipt
+from modelvane.registry.poller import Poller
+from modelvane.registry.reader import Access, Reader
+from modelvane.registry.trouble import UnreachableError
+from modelvane.registry.writeback import Note, Tag
 from modelvane.spec import ModelPointer, ModelRegistrySpec, ObjectRef
-from modelvane.state import Found, Key, Resolution, Unreachable, Unread
-from modelvane.trouble import UnreachableError
-from modelvane.writeback import Note, Tag
 
 DEFAULT = Key("ModelRegistry", "ns", "default")
 IRIS, WINE = Key("ModelDeployment", "ns", "iris"), Key("ModelDeployment", "ns", "wine")

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from modelvane.figures import Comparison
-from modelvane.predictions import add_up, compare_answers, count_predictions, read_inputs
+from modelvane.analysis.figures import Comparison
+from modelvane.analysis.predictions import add_up, compare_answers, count_predictions, read_inputs
 
 
 def compare(candidate: Any, stable: Any, tolerance: float = 1e-6) -> Comparison:

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from modelvane.pods import Answer
-from modelvane.prometheus import QueryError, fill, read_value
+from modelvane.analysis.pods import Answer
+from modelvane.analysis.prometheus import QueryError, fill, read_value
 
 
 def answer(kind: str, result: Any) -> Answer:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
-from modelvane.registry import Access, Reader, resolve
+from modelvane.engine.state import Absent, Found, NotReady, Resolution, Unreachable
+from modelvane.registry.reader import Access, Reader, resolve
+from modelvane.registry.trouble import UnreachableError, explain
 from modelvane.spec import ModelPointer
-from modelvane.state import Absent, Found, NotReady, Resolution, Unreachable
-from modelvane.trouble import UnreachableError, explain
 
 URI = "http://mlflow:5000"
 PRODUCTION = ModelPointer(name="iris", stage="Production")

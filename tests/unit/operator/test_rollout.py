@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from modelvane.memory import AnalysisSeen, PredictionsSeen
-from modelvane.rollout import advance, judge
-from modelvane.stage import Situation, Step
-from modelvane.state import Failure
+from modelvane.engine.memory import AnalysisSeen, PredictionsSeen
+from modelvane.engine.rollout import advance, judge
+from modelvane.engine.stage import Situation, Step
+from modelvane.engine.state import Failure
 
 from tests.unit.operator.builder import NOW, situation, workload
 

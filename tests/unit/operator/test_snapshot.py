@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from modelvane.snapshot import count_strays, read_pod, read_workload
-from modelvane.state import Failure
+from modelvane.cluster.snapshot import count_strays, read_pod, read_workload
+from modelvane.engine.state import Failure
 
 REVISION = "serving.modelvane.dev/revision"
 CREATED = "2026-01-01T12:00:00Z"

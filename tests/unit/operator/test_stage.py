@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from modelvane.memory import AnalysisSeen
+from modelvane.engine.memory import AnalysisSeen
+from modelvane.engine.stage import Situation, Stage, Step, stay
 from modelvane.spec import Pause
-from modelvane.stage import Situation, Stage, Step, stay
 
 from tests.unit.operator.builder import NOW, situation, workload
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from modelvane.decide import decide
-from modelvane.memory import Memory
-from modelvane.state import Absent, Failure, Hold, Live, NotReady, Unreachable, Unread
-from modelvane.status import build_invalid_status, build_status
+from modelvane.engine.decide import decide
+from modelvane.engine.memory import Memory
+from modelvane.engine.state import Absent, Failure, Hold, Live, NotReady, Unreachable, Unread
+from modelvane.engine.status import build_invalid_status, build_status
 
 from tests.unit.operator.builder import LONG_AGO, NOW, Builder, a_deployment, revision, workload
 

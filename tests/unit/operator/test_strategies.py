@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from modelvane.memory import AnalysisSeen
-from modelvane.stage import Situation, Step
-from modelvane.state import Workload
-from modelvane.strategies import blue_green, canary, pods_for, rolling_update
+from modelvane.engine.memory import AnalysisSeen
+from modelvane.engine.stage import Situation, Step
+from modelvane.engine.state import Workload
+from modelvane.engine.strategies import blue_green, canary, pods_for, rolling_update
 
 from tests.unit.operator.builder import NOW, situation, workload
 

@@ -1,9 +1,9 @@
 """Who gets which requests: the Service's selector, the HTTPRoute's weights, and what the status says of them."""
 
 import pytest
-from modelvane.manifests import build_route
-from modelvane.state import Live, Observed, Split, Traffic
-from modelvane.traffic import all_to, routed, shift, unroute
+from modelvane.cluster.manifests import build_route
+from modelvane.engine.state import Live, Observed, Split, Traffic
+from modelvane.engine.traffic import all_to, routed, shift, unroute
 
 from tests.unit.operator.builder import Builder, a_deployment, revision, workload
 

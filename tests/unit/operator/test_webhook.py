@@ -13,11 +13,21 @@ import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelvane.deliveries import LONGEST_BODY, Delivery, Limiter, Seen, is_authentic, key_of, path_of, sign, source_of
+from modelvane.engine.state import Key
 from modelvane.http import listen
+from modelvane.registry.deliveries import (
+    LONGEST_BODY,
+    Delivery,
+    Limiter,
+    Seen,
+    is_authentic,
+    key_of,
+    path_of,
+    sign,
+    source_of,
+)
+from modelvane.registry.webhook import AT_ONCE, Receiver, build_app, strangers
 from modelvane.spec import ModelDeploymentSpec, ModelPointer, ModelRegistrySpec, template_hash
-from modelvane.state import Key
-from modelvane.webhook import AT_ONCE, Receiver, build_app, strangers
 
 KEY = Key("ModelRegistry", "ml", "default")
 SECRET, OLD_SECRET = "new secret", "old secret"

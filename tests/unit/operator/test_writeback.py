@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from modelvane.memory import HistoryEntry, Memory, Outcome
-from modelvane.outbox import LONGEST_RETRY, Outbox, Receipt
+from modelvane.engine.memory import HistoryEntry, Memory, Outcome
+from modelvane.engine.state import Key
+from modelvane.registry.outbox import LONGEST_RETRY, Outbox, Receipt
+from modelvane.registry.writeback import LONGEST_MESSAGE, Note, Tag, build_note
 from modelvane.spec import ModelDeploymentSpec, ModelPointer
-from modelvane.state import Key
-from modelvane.writeback import LONGEST_MESSAGE, Note, Tag, build_note
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 IRIS = "default: models:/iris/Production"

@@ -1,0 +1,1 @@
+"""What a candidate does under traffic: measured by asking pods and Prometheus, judged by pure functions."""

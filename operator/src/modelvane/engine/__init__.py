@@ -1,0 +1,1 @@
+"""The rollout engine: what should be, from what was seen. Pure."""

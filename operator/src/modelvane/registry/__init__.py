@@ -1,0 +1,1 @@
+"""Following MLflow: reading where pointers lead, hearing of changes, writing back what happened."""
