@@ -92,7 +92,7 @@ def empty_scene(
     request.node.stash[SCENES].append(tracking.namespace)
     scene = Scene(own_namespace, tracking, images)
     yield scene
-    scene.load.remove()
+    scene.close()
 
 
 @pytest.fixture

@@ -111,10 +111,12 @@ class History:
             for fault, count in found.most_common()
         ]
 
-    def last_answer(self, version: str, *, since: float, kept: bool | None = None) -> float | None:
-        """Return when a version last answered anything after a moment, good or bad."""
-        ended = (reply.ended for reply in self._of(kept) if reply.version == version and reply.ended >= since)
-        return max(ended, default=None)
+    def last_answer(
+        self, version: str, *, since: float, until: float = FOREVER, kept: bool | None = None
+    ) -> float | None:
+        """Return when a version last answered anything between two moments, good or bad."""
+        answers = (reply for reply in self._of(kept) if reply.version == version)
+        return max((reply.ended for reply in answers if since <= reply.ended < until), default=None)
 
     def share(self, version: str, since: float, until: float) -> tuple[int, int]:
         """Count the answers of a version, and those of all, to requests that were sent between two moments."""

@@ -40,8 +40,22 @@ class Trait(Enum):
     BETTER = "pass", 'return ["better"] * len(model_input)'
     CANNOT_LOAD = f"raise RuntimeError({LOAD_ERROR!r})", "return []"
     FAILS_ITS_EXAMPLE = "pass", f"raise ValueError({EXAMPLE_ERROR!r})"
+    FAILS_A_REQUEST = "pass", 'return [1 / (x - 7) and "good" for x in model_input["x"]]'
+    WANTS_MORE = "pass", 'return ["more"] * len(model_input)'
+    NEVER_READY = "import time; time.sleep(600)", "return []"
     FAILS_UNDER_TRAFFIC = "pass", 'return [1 / (x - 1) and "bad" for x in model_input["x"]]'
     SLOW_UNDER_TRAFFIC = "import time; self.sleep = time.sleep", 'self.sleep(0.3); return ["slow"] * len(model_input)'
+    ENDS_UNDER_TRAFFIC = "import os; self.end = os._exit", 'return [x == 1 and self.end(3) for x in model_input["x"]]'
+    GROWS_UNDER_TRAFFIC = (
+        "pass",
+        'return [x == 1 and [b"." * (n + 2**24) for n in range(64)] for x in model_input["x"]]',
+    )
+
+
+# These answer their example and nothing that the load generator asks.
+_ASKED_SOMETHING_ELSE = {Trait.FAILS_UNDER_TRAFFIC, Trait.ENDS_UNDER_TRAFFIC, Trait.GROWS_UNDER_TRAFFIC}
+# MLflow would load the model to try the example.
+_NOT_TRIED = {Trait.CANNOT_LOAD, Trait.NEVER_READY}
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,6 @@ def log_all(tracking_uri: str, folder: Path) -> dict[Trait, Logged]:
     # MLflow would log the lock file of this checkout with each model.
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
     asked = pd.DataFrame(QUESTION["dataframe_split"]["data"], columns=["x"])
-    signature = infer_signature(asked, ["good"])
     logged = {}
     with warnings.catch_warnings():
         # MLflow has advice about type hints and examples; these models are as they are on purpose.
@@ -67,17 +80,17 @@ def log_all(tracking_uri: str, folder: Path) -> dict[Trait, Logged]:
         mlflow.set_experiment("modelvane-e2e")
         for trait in Trait:
             load, predict = trait.value
-            # One model answers its example and nothing that the load generator asks.
-            example = asked + 1 if trait is Trait.FAILS_UNDER_TRAFFIC else asked
+            example = asked + 1 if trait in _ASKED_SOMETHING_ELSE else asked
+            if trait is Trait.WANTS_MORE:
+                example = example.assign(y=1.0)
             code = folder / f"{trait.name.lower()}.py"
             code.write_text(_CODE.format(load=load, predict=predict))
             with mlflow.start_run(run_name=trait.name):
                 info = mlflow.pyfunc.log_model(
                     name=trait.name.lower(),
                     python_model=str(code),
-                    signature=signature,
-                    # MLflow would load the model to try the example.
-                    input_example=None if trait is Trait.CANNOT_LOAD else example,
+                    signature=infer_signature(example, ["good"]),
+                    input_example=None if trait in _NOT_TRIED else example,
                     pip_requirements=["mlflow"],
                 )
             assert info.model_id, json.dumps(info.flavors)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from examples.demo.install import install
 from examples.demo.kube import Manifest, Namespace, conditions, is_true
 from examples.demo.loadpod import LoadPod
+from examples.demo.watch import Watch
+from tests.e2e.history import FOREVER, History, Slack, read_moment
 from tests.e2e.models import QUESTION, Trait
 from tests.e2e.tracking import Images, Tracking
 from tests.e2e.waiting import eventually, throughout
@@ -20,6 +24,28 @@ CHILDREN = "app.kubernetes.io/managed-by=modelvane"
 NAME = "served"
 # Workers that renew their connection every 2 s, and workers that keep theirs until the server ends it.
 CONNECTIONS = (2.0, 0.0)
+BACK_WITHIN = 10.0
+"""Seconds from a verdict until nobody is answered by the rejected version any more."""
+ROUTED = Slack(new=5.0, kept=5.0)
+"""Connections end at the gateway, so none stays with a pod; but a gateway takes a moment to hear of a new weight."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A Gateway of the cluster: how routes name it and where it answers."""
+
+    name: str
+    address: str
+
+    @property
+    def parent(self) -> dict[str, str]:
+        """Name it as a route does."""
+        return {"name": self.name, "namespace": "gateway-system"}
+
+
+TRAEFIK = Gateway("modelvane", "http://gateway.gateway-system.svc")
+ENVOY = Gateway("envoy", "http://envoy.gateway-system.svc")
+"""The one that can mirror requests."""
 
 
 class Scene:
@@ -31,6 +57,7 @@ class Scene:
         self.model = namespace.name
         self.images = images
         self.load = LoadPod(namespace, images.python)
+        self._watch: Watch | None = None
 
     def install_operator(self, *, flags: tuple[str, ...] = (), **changed: Any) -> None:
         """Install the operator for this namespace alone, or upgrade it; later values win."""
@@ -135,20 +162,47 @@ class Scene:
             show=lambda found: ", ".join(one["metadata"]["name"] for one in found),
         )
 
-    def start_traffic(self) -> None:
-        """Send 120 requests a second to the Service until the traffic is ended."""
-        self.load.start(f"http://{NAME}/invocations", QUESTION, hold=CONNECTIONS)
+    def routed(self, gateway: Gateway) -> dict[str, Any]:
+        """Return the `gateway` of a spec that is reached under a path of this scene's own."""
+        return {"parentRefs": [gateway.parent], "path": f"/{self.namespace.name}"}
 
-    def end_traffic(self, *, versions: set[str]) -> None:
-        """End the traffic: no request may have failed, and no version but these may have answered."""
+    def start_traffic(self, gateway: Gateway | None = None, *, rate: int = 120) -> None:
+        """Send requests to the Service, or through a gateway, until the traffic is ended; note what the status says."""
+        url = f"http://{NAME}/invocations"
+        if gateway is not None:
+            url = f"{gateway.address}/{self.namespace.name}/invocations"
+            self.until("the route is accepted", lambda seen: is_true(seen, "RouteAccepted"))
+        collection = f"/apis/serving.modelvane.dev/v1alpha1/namespaces/{self.namespace.name}/modeldeployments"
+        self._watch = Watch(f"{collection}?fieldSelector=metadata.name={NAME}")
+        self.load.start(url, QUESTION, rate=rate, hold=CONNECTIONS)
+
+    def end_traffic(
+        self, *, versions: set[str], failing: Collection[str] = (), slack: Slack | None = None, rate: float = 100
+    ) -> History:
+        """End the traffic. Each request must have been answered, by a version that was to answer it at that moment.
+
+        `failing` versions may fail what they get while they are to get it; `versions` are those that answered well.
+        """
         traffic = self.load.stop()
-        when = [number for number, second in enumerate(traffic.seconds) if second.failed]
-        assert not traffic.failed, (
-            f"{traffic.failed} of {traffic.sent} requests failed, in seconds {when} of {len(traffic.seconds)}: "
-            f"{traffic.errors()}"
-        )
+        history = self._history(slack or Slack())
+        self.close()
+        print(f"\n{traffic.sent} requests at {traffic.rate():.0f}/s, {traffic.failed} failed: {traffic.errors()}")
+        faults = history.faults(failing)
+        assert not faults, f"of {traffic.sent} requests: " + "; ".join(faults[:8])
         assert traffic.versions == versions, f"answers came from versions {sorted(traffic.versions)}"
-        assert traffic.rate() >= 100, f"only {traffic.rate():.0f} requests a second were sent"
+        assert traffic.rate() >= rate, f"only {traffic.rate():.0f} requests a second were sent"
+        return history
+
+    def _history(self, slack: Slack) -> History:
+        seen = self._watch.seen() if self._watch else []
+        return History([read_moment(one.at, one.resource) for one in seen], self.load.so_far().replies, slack)
+
+    def close(self) -> None:
+        """End what runs beside the test."""
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = None
+        self.load.remove()
 
     def split_over(self, requests: int, version: str, weight: int) -> None:
         """Count the answers of some seconds: a version's share of them must be its weight, within three sigma."""
@@ -174,6 +228,23 @@ class Scene:
             lambda lines: all(versions == {version} for versions in lines),
             seconds=seconds,
         )
+
+
+def back_within(history: History, rejection: Manifest, *, until: float = FOREVER) -> float:
+    """Return how many seconds after its verdict, which is cut to seconds, a version gave its last answer.
+
+    A version that is tried again answers anew: `until` is when that was asked for.
+    """
+    verdict = datetime.fromisoformat(rejection["at"]).timestamp()
+    last = {
+        name: history.last_answer(rejection["version"], since=verdict, until=until, kept=kept)
+        for name, kept in (("kept", True), ("new", False))
+    }
+    seconds = max([at - verdict for at in last.values() if at], default=0.0)
+    told = ", ".join(f"{name} {at - verdict:.1f} s" for name, at in last.items() if at)
+    print(f"{rejection['reason']}: all traffic was back {seconds:.1f} s after the verdict ({told or 'none was away'})")
+    assert seconds < BACK_WITHIN, f"version {rejection['version']} answered for {seconds:.1f} s after its verdict"
+    return seconds
 
 
 def serves(deployment: Manifest, version: str) -> bool:
