@@ -98,7 +98,7 @@ def test_a_canary_goes_on_whatever_is_changed_in_the_middle(scene: Scene) -> Non
     assert not rejected(seen, second)
     assert serves(seen, second)
 
-    scene.patch({"strategy": CANARY, "analysis": {"interval": "2s", "minRequests": 9999999, "maxErrorRate": "1%"}})
+    scene.patch({"strategy": CANARY, "analysis": {"interval": "2s", "minRequests": 1000000, "maxErrorRate": "1%"}})
     scene.promote(third)
     scene.until("too little to judge by", lambda seen: _candidate(seen).get("paused") == "Inconclusive")
     scene.annotate("resume", "good-enough")
