@@ -68,7 +68,9 @@ def test_what_prometheus_says_of_a_version_takes_it_back(scene: Scene) -> None:
     failed = 'sum(modelvane_requests_total{revision="{{candidate}}", code="500"}) or vector(0)'
     query = {"name": "failed", "query": failed, "max": 5}
     wanted = analysis(prometheus={"address": f"http://prometheus.{scene.namespace.name}.svc:9090", "queries": [query]})
-    scene.serve(strategy=CANARY, analysis=wanted)
+    # Long enough for Prometheus to find the new pods and scrape them, on a busy machine too.
+    steps = [{"weight": 50, "pause": {"duration": "20s"}}]
+    scene.serve(strategy={**CANARY, "steps": steps}, analysis=wanted)
     scene.start_traffic()
     better = scene.add_version(Trait.BETTER)
     scene.promote(better)
