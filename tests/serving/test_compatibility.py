@@ -150,6 +150,8 @@ def test_inputs(stable: list[Any], candidate: list[Any], expected: list[str]) ->
         ([column(None, "long")], [column(None, "string")], ["output: long -> string"]),
         ([column(None, "long")], [X], ["outputs: columns without names -> columns by name"]),
         ([tensor("str", -1)], [column(None, "string")], []),
+        ([tensor("object", -1)], [tensor("str", -1)], []),
+        ([tensor("str", -1)], [tensor("object", -1)], ["output: tensor(str, [-1]) -> tensor(object, [-1])"]),
         ([column(None, "long")], [tensor("int64", -1)], []),
         (
             [tensor("object", -1)],

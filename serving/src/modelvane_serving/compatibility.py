@@ -185,10 +185,13 @@ def _compare_objects(where: str, stable: Type, candidate: Type, *, given: bool) 
 
 
 def _tensor_fits(stable: Type, candidate: Type, *, given: bool) -> bool:
-    """Tell whether all that the one side may send fits the other; -1 is any size."""
+    """Tell whether all that the one side may send fits the other; -1 is any size.
+
+    numpy holds texts as `object` or as `str`, and which it is changes with versions of libraries, not with the model.
+    """
     sent, taken = (stable, candidate) if given else (candidate, stable)
     return (
-        sent["dtype"] == taken["dtype"]
+        (sent["dtype"] == taken["dtype"] or (sent["dtype"], taken["dtype"]) == ("str", "object"))
         and len(sent["shape"]) == len(taken["shape"])
         and all(size in {-1, other} for other, size in zip(sent["shape"], taken["shape"], strict=True))
     )
