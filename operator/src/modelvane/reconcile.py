@@ -156,8 +156,7 @@ class Reconciler:
             if manifests.differs(wanted, live):
                 await self._kube.apply(BUDGET, wanted)
         elif live is not None and ANNOTATION_APPLIED in (live["metadata"].get("annotations") or {}):
-            metadata = live["metadata"]
-            await self._kube.delete(BUDGET, o.namespace, o.name, metadata["uid"], metadata["resourceVersion"])
+            await self._kube.delete_read(BUDGET, live)
 
     async def _write_status(self, resource: dict[str, Any], before: Memory, status: dict[str, Any]) -> None:
         if status != before.dump():

@@ -130,6 +130,11 @@ class Kube:
         body = {"preconditions": preconditions, "propagationPolicy": "Background"}
         await self._call("delete", kind.path(namespace, name), body=body)
 
+    async def delete_read(self, kind: Kind, live: Mapping[str, Any]) -> None:
+        """Delete an object as it was read, if it is still exactly that."""
+        metadata = live["metadata"]
+        await self.delete(kind, metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"])
+
     async def post(self, kind: Kind, namespace: str, body: Object) -> None:
         """Create an object that is never changed, such as an Event."""
         await self._call("post", kind.path(namespace), body=body, field_manager=FIELD_MANAGER)

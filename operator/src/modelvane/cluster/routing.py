@@ -9,7 +9,7 @@ from typing import Any
 
 from modelvane.cluster import manifests
 from modelvane.cluster.gateway import missing_feature, read_route
-from modelvane.cluster.kube import GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, SERVICE, Kind, Kube, RefusedError
+from modelvane.cluster.kube import GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, SERVICE, Kube, RefusedError
 from modelvane.cluster.snapshot import is_controlled_by
 from modelvane.engine.state import Key, Observed, Plan, Workload
 from modelvane.names import LABEL_REVISION
@@ -88,7 +88,7 @@ async def apply_routing(kube: Kube, key: Key, o: Observed, plan: Plan) -> None:
         return
     if not plan.split.weights:
         if o.live.route is not None:
-            await _delete(kube, HTTP_ROUTE, o.live.route)
+            await kube.delete_read(HTTP_ROUTE, o.live.route)
         return
     wanted = manifests.build_route(o, o.spec.gateway, plan.split)
     if manifests.differs(wanted, o.live.route):
@@ -101,11 +101,6 @@ async def apply_routing(kube: Kube, key: Key, o: Observed, plan: Plan) -> None:
 async def _remove(kube: Kube, o: Observed) -> None:
     """Remove the route before the Services that it sends to."""
     if o.live.route is not None:
-        await _delete(kube, HTTP_ROUTE, o.live.route)
+        await kube.delete_read(HTTP_ROUTE, o.live.route)
     for service in o.live.backends.values():
-        await _delete(kube, SERVICE, service)
-
-
-async def _delete(kube: Kube, kind: Kind, live: Mapping[str, Any]) -> None:
-    metadata = live["metadata"]
-    await kube.delete(kind, metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"])
+        await kube.delete_read(SERVICE, service)
