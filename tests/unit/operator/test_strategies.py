@@ -125,8 +125,13 @@ def seen(analysis: str) -> dict[str, Any]:
     return {"analysis": PASSED} if analysis == "passed" else {}
 
 
-@pytest.mark.parametrize("row", rows(ROLLING), ids=" | ".join)
-def test_a_rolling_update_moves_with_readiness(row: list[str]) -> None:
+MOVES = [(rolling_update, row) for row in rows(ROLLING)] + [(blue_green, row) for row in rows(BLUE_GREEN)]
+
+
+@pytest.mark.parametrize(("strategy", "row"), MOVES, ids=lambda it: it.__name__ if callable(it) else " | ".join(it))
+def test_a_rolling_update_moves_with_readiness_and_blue_green_all_at_once(
+    strategy: Callable[[Situation], Step], row: list[str]
+) -> None:
     candidate, gateway, analysis, pods, weight, then = row
     s = situation(
         CANDIDATES[candidate],
@@ -134,20 +139,7 @@ def test_a_rolling_update_moves_with_readiness(row: list[str]) -> None:
         analysis=None if analysis == "no" else ANALYSIS,
         remembered=running(started=STARTED if analysis == "passed" else None, **seen(analysis)),
     )
-    step = rolling_update(s)
-    assert (step.replicas, step.weight, "promote" if step.promote else "stay") == (int(pods), int(weight), then)
-
-
-@pytest.mark.parametrize("row", rows(BLUE_GREEN), ids=" | ".join)
-def test_blue_green_moves_everything_at_once(row: list[str]) -> None:
-    candidate, gateway, analysis, pods, weight, then = row
-    s = situation(
-        CANDIDATES[candidate],
-        exact=gateway == "yes",
-        analysis=None if analysis == "no" else ANALYSIS,
-        remembered=running(started=STARTED if analysis == "passed" else None, **seen(analysis)),
-    )
-    step = blue_green(s)
+    step = strategy(s)
     assert (step.replicas, step.weight, "promote" if step.promote else "stay") == (int(pods), int(weight), then)
 
 
