@@ -69,19 +69,20 @@ def _role(version: str, deployment: Manifest) -> str:
 
 
 def _weight(version: str, deployment: Manifest) -> str:
-    for role in ("candidate", "stable"):
-        state = deployment.get("status", {}).get(role, {})
-        if state.get("version") == version:
-            return f"{state.get('weight', 0)}%"
-    return "-"
+    state = _serving(version, deployment)
+    return f"{state.get('weight', 0)}%" if state else "-"
 
 
 def _pods(version: str, deployment: Manifest) -> str:
-    for role in ("candidate", "stable"):
-        state = deployment.get("status", {}).get(role, {})
-        if state.get("version") == version:
-            return f"{state.get('readyReplicas', 0)} of {state.get('replicas', 0)}"
-    return "-"
+    state = _serving(version, deployment)
+    return f"{state.get('readyReplicas', 0)} of {state.get('replicas', 0)}" if state else "-"
+
+
+def _serving(version: str, deployment: Manifest) -> Manifest:
+    """Return what the status says of a version that is candidate or stable; nothing of any other."""
+    status = deployment.get("status", {})
+    states = (status.get(role, {}) for role in ("candidate", "stable"))
+    return next((state for state in states if state.get("version") == version), {})
 
 
 def _latency(second: Second) -> str:
