@@ -25,9 +25,9 @@ from typing import Any
 import requests
 from kubernetes import client, config, watch
 
-from examples.demo.install import ROOT
-from examples.demo.kube import Namespace, is_true, run
+from examples.demo.kube import Namespace, is_true
 from tests.bench.figures import Move, report
+from tests.cluster.crds import apply_crds
 from tests.e2e.waiting import eventually
 from tests.integration.registry import postgres
 from tests.integration.registry.mlflow_server import MlflowServer
@@ -158,8 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, help="a file that results are added to, for a run in pieces")
     chosen = parser.parse_args(arguments)
     config.load_kube_config()  # type: ignore[no-untyped-call]
-    files = [f"--filename={ROOT / 'crds' / name}.yaml" for name in ("modeldeployments", "modelregistries")]
-    run(["kubectl", "apply", "--server-side", "--force-conflicts", *files])
+    apply_crds()
     results: list[tuple[str, Move]] = []
     if chosen.results and chosen.results.exists():
         lines = [json.loads(line) for line in chosen.results.read_text().splitlines()]

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from examples.demo.install import CRDS, ROOT, image_values
+from examples.demo.install import CRDS, image_values
 from examples.demo.kube import Namespace, find_cluster_wide, run
+from tests.cluster.crds import apply_crds
 from tests.e2e.dump import dump
 from tests.e2e.scene import Scene
 from tests.e2e.tracking import Images, Tracking
@@ -33,9 +34,7 @@ def images() -> Images:
 def crds() -> Iterator[None]:
     """Install the CRDs, and remove them if they were not there before."""
     missing = [name for name in CRDS if find_cluster_wide("crd", name) is None]
-    files = [f"--filename={ROOT / 'crds' / name}.yaml" for name in ("modeldeployments", "modelregistries")]
-    run(["kubectl", "apply", "--server-side", "--force-conflicts", *files])
-    run(["kubectl", "wait", "crd", *CRDS, "--for=condition=Established", "--timeout=30s"])
+    apply_crds()
     yield
     for name in missing:
         run(["kubectl", "delete", "crd", name, "--ignore-not-found"], seconds=120)

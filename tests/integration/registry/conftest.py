@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from examples.demo.install import CRDS, ROOT
-from examples.demo.kube import Namespace, run
+from examples.demo.kube import Namespace
 from images.build import ensure
+from tests.cluster.crds import apply_crds
 from tests.integration.registry import postgres
 from tests.integration.registry.mlflow_server import MlflowServer
 from tests.integration.registry.operator_process import Operator
@@ -37,9 +37,7 @@ def server(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def crds() -> None:
-    files = [f"--filename={ROOT / 'crds' / name}.yaml" for name in ("modeldeployments", "modelregistries")]
-    run(["kubectl", "apply", "--server-side", "--force-conflicts", *files])
-    run(["kubectl", "wait", "crd", *CRDS, "--for=condition=Established", "--timeout=30s"])
+    apply_crds()
 
 
 @pytest.fixture(scope="session")
