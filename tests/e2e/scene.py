@@ -111,6 +111,10 @@ class Scene:
         """Ask the operator for something by annotation."""
         self.namespace.kubectl("annotate", "--overwrite", "mvd", NAME, f"serving.modelvane.dev/{request}={value}")
 
+    def kill_operator(self) -> None:
+        """Kill the operator's pods without a word; others take their place."""
+        self.namespace.kubectl("delete", "pods", f"--selector={OPERATOR_PODS}", "--force", "--grace-period=0")
+
     def deployment(self) -> Manifest:
         """Read the ModelDeployment."""
         return self.namespace.get("mvd", NAME)
@@ -136,7 +140,7 @@ class Scene:
         """Wait until the candidate has a share of the traffic."""
         return self.until(
             f"the candidate has {weight}% of the traffic",
-            lambda seen: seen["status"].get("candidate", {}).get("weight") == weight,
+            lambda seen: candidate(seen).get("weight") == weight,
             seconds=seconds,
         )
 
@@ -254,7 +258,7 @@ def serves(deployment: Manifest, version: str) -> bool:
     return (
         status.get("observedGeneration") == deployment["metadata"]["generation"]
         and stable.get("version") == version
-        and not status.get("candidate")
+        and not candidate(deployment)
         and stable.get("readyReplicas") == deployment["spec"]["replicas"]
         and is_true(deployment, "Ready")
     )
@@ -263,6 +267,18 @@ def serves(deployment: Manifest, version: str) -> bool:
 def rejected(deployment: Manifest, version: str) -> list[Manifest]:
     """Return the records of a version's rejections."""
     return [one for one in deployment.get("status", {}).get("rejected", []) if one["version"] == version]
+
+
+def candidate(deployment: Manifest) -> Manifest:
+    """Return what the status says of the candidate, empty if there is none."""
+    found: Manifest = deployment.get("status", {}).get("candidate", {})
+    return found
+
+
+def handled(deployment: Manifest) -> Manifest:
+    """Return the requests of people that the operator has answered, empty before the first."""
+    found: Manifest = deployment.get("status", {}).get("handled", {})
+    return found
 
 
 def status_line(deployment: Manifest) -> str:

@@ -7,18 +7,13 @@ from typing import Any
 
 from tests.cluster import prometheus
 from tests.e2e.models import QUESTION, Trait
-from tests.e2e.scene import NAME, Scene
+from tests.e2e.scene import NAME, Scene, candidate
 
 CANARY = {"type": "Canary", "steps": [{"weight": 50, "pause": {"duration": "4s"}}], "scaleDownDelay": "2s"}
 
 
 def analysis(**fields: Any) -> dict[str, Any]:
     return {"interval": "2s", "minRequests": 10, "failureLimit": 2, **fields}
-
-
-def candidate(seen: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = seen["status"].get("candidate", {})
-    return found
 
 
 def test_a_service_that_nobody_asks_is_judged_by_its_input_example(scene: Scene) -> None:

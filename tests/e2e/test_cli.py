@@ -14,7 +14,7 @@ import yaml
 from modelvane_cli.exits import Exit
 
 from tests.e2e.models import Trait
-from tests.e2e.scene import NAME, RELEASE, Scene, serves
+from tests.e2e.scene import NAME, RELEASE, Scene, candidate, serves
 from tests.e2e.waiting import eventually
 
 DOC = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -55,7 +55,7 @@ def test_a_canary_is_promoted_watched_resumed_and_rolled_back_by_hand(scene: Sce
     )
     done = cli.read("promote", scene.model, "--version", second)
     assert (done["previous"], done["version"], done["changed"]) == (first, second, True)
-    scene.until("the step waits", lambda seen: seen["status"].get("candidate", {}).get("paused") == "Step")
+    scene.until("the step waits", lambda seen: candidate(seen).get("paused") == "Step")
 
     shown = cli.run("status", NAME)
     assert "Paused" in shown.splitlines()[0]
@@ -66,7 +66,7 @@ def test_a_canary_is_promoted_watched_resumed_and_rolled_back_by_hand(scene: Sce
 
     assert cli.read("pause", NAME)["answered"]
     assert "resume: the rollout of version" in cli.run("resume", NAME)
-    scene.until("paused by its step alone", lambda seen: seen["status"]["candidate"].get("paused") == "Step")
+    scene.until("paused by its step alone", lambda seen: candidate(seen).get("paused") == "Step")
     assert "goes on" in cli.run("resume", NAME)
     scene.until_serves(second)
     newest = cli.read("history", NAME)["history"][0]

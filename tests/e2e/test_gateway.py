@@ -10,7 +10,7 @@ import pytest
 
 from examples.demo.kube import run
 from tests.e2e.models import Trait
-from tests.e2e.scene import ENVOY, NAME, RELEASE, ROUTED, TRAEFIK, Scene, back_within
+from tests.e2e.scene import ENVOY, NAME, RELEASE, ROUTED, TRAEFIK, Scene, back_within, candidate
 
 WEIGHTS = (5, 20, 50, 85)
 ENOUGH = 1250
@@ -70,10 +70,10 @@ def test_copies_of_requests_judge_a_candidate_before_anybody_sees_its_answers(in
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
     judged = scene.until("it is judged by copies", lambda seen: _judged(seen).get("verdict") == "Passed")
-    candidate = judged["status"]["candidate"]
-    print(f"judged by copies: {candidate['analysis']['message']}")
-    assert candidate["analysis"]["candidate"]["requests"] >= 20
-    assert (candidate["weight"], candidate["mirrorPercent"], candidate.get("step")) == (0, 100, None)
+    mirrored = candidate(judged)
+    print(f"judged by copies: {mirrored['analysis']['message']}")
+    assert mirrored["analysis"]["candidate"]["requests"] >= 20
+    assert (mirrored["weight"], mirrored["mirrorPercent"], mirrored.get("step")) == (0, 100, None)
     scene.until_serves(second)
     scene.until_all_answers_are_by(second)
     # Nobody may have got an answer by the bad one, not even a failure: a copy's answer goes nowhere.
@@ -85,7 +85,7 @@ def test_copies_of_requests_judge_a_candidate_before_anybody_sees_its_answers(in
 
 
 def _judged(deployment: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = deployment["status"].get("candidate", {}).get("analysis", {})
+    found: dict[str, Any] = candidate(deployment).get("analysis", {})
     return found
 
 

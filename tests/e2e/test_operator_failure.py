@@ -5,7 +5,7 @@ import time
 
 from tests.e2e.history import Slack
 from tests.e2e.models import Trait
-from tests.e2e.scene import OPERATOR_PODS, TRAEFIK, Scene, serves
+from tests.e2e.scene import OPERATOR_PODS, TRAEFIK, Scene, candidate, serves
 from tests.e2e.waiting import eventually
 
 KILLS = 6
@@ -16,8 +16,8 @@ def test_a_rollout_is_finished_after_the_operator_was_killed_in_the_middle(scene
     scene.start_traffic()
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
-    scene.until("version 2 is the candidate", lambda seen: _candidate(seen) == second)
-    scene.namespace.kubectl("delete", "pods", f"--selector={OPERATOR_PODS}", "--force", "--grace-period=0")
+    scene.until("version 2 is the candidate", lambda seen: candidate(seen).get("version") == second)
+    scene.kill_operator()
     scene.until_serves(second)
     scene.until_all_answers_are_by(second)
     scene.until_revisions(1)
@@ -40,7 +40,7 @@ def test_a_canary_reaches_its_end_however_often_the_operator_is_killed(scene: Sc
         time.sleep(moments.uniform(0, 3))
         scene.namespace.kubectl("delete", "pod", leader, "--force", "--grace-period=0")
         kills += 1
-        print(f"kill {kills} at {scene.status().get('candidate', {}).get('message')}")
+        print(f"kill {kills} at {candidate(scene.deployment()).get('message')}")
     scene.until_serves(second)
     scene.until_all_answers_are_by(second)
     scene.until_revisions(1)
@@ -62,10 +62,6 @@ def test_the_other_replica_takes_over_when_the_leader_dies(empty_scene: Scene) -
     scene.until_serves(second)
     scene.until_all_answers_are_by(second)
     scene.end_traffic(versions={first, second})
-
-
-def _candidate(deployment: dict[str, dict[str, dict[str, str]]]) -> str | None:
-    return deployment.get("status", {}).get("candidate", {}).get("version")
 
 
 def _leader(scene: Scene) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from examples.demo.kube import Manifest
 from tests.e2e.models import Trait
-from tests.e2e.scene import NAME, Scene, back_within, rejected, serves
+from tests.e2e.scene import NAME, Scene, back_within, candidate, handled, rejected, serves
 
 STEPS = [{"weight": 33, "pause": {"duration": "3s"}}, {"weight": 50, "pause": {}}]
 CANARY = {"type": "Canary", "steps": STEPS, "scaleDownDelay": "20s"}
@@ -20,14 +19,14 @@ def test_a_canary_is_paused_resumed_aborted_and_retried(scene: Scene) -> None:
     scene.start_traffic()
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
-    scene.until("the first step", lambda seen: _candidate(seen).get("step") == 1)
+    scene.until("the first step", lambda seen: candidate(seen).get("step") == 1)
     scene.annotate("pause", "let-me-look")
-    paused = scene.until("it is paused", lambda seen: _candidate(seen).get("paused") == "Request")
+    paused = scene.until("it is paused", lambda seen: candidate(seen).get("paused") == "Request")
     assert paused["status"]["phase"] == "Paused"
-    scene.stays_for(4, "the step is over and it waits", lambda seen: _candidate(seen)["step"] == 1)
+    scene.stays_for(4, "the step is over and it waits", lambda seen: candidate(seen)["step"] == 1)
     scene.annotate("resume", "seen-enough")
-    seen = scene.until("the next step waits for a person", lambda seen: _candidate(seen).get("paused") == "Step")
-    assert (_candidate(seen)["step"], _candidate(seen)["weight"]) == (2, 50)
+    seen = scene.until("the next step waits for a person", lambda seen: candidate(seen).get("paused") == "Step")
+    assert (candidate(seen)["step"], candidate(seen)["weight"]) == (2, 50)
     scene.stays_for(3, "nobody resumed it", lambda seen: seen["status"]["phase"] == "Paused")
 
     scene.annotate("abort", "not-today")
@@ -35,15 +34,15 @@ def test_a_canary_is_paused_resumed_aborted_and_retried(scene: Scene) -> None:
     assert verdict["reason"] == "Aborted"
     assert scene.status()["history"][0]["outcome"] == "Aborted"
     scene.until_all_answers_are_by(first)
-    scene.stays_for(3, "it is not tried again by itself", lambda seen: not _candidate(seen))
+    scene.stays_for(3, "it is not tried again by itself", lambda seen: not candidate(seen))
     retried = time.time()
 
     scene.annotate("retry", "today")
-    scene.until("it waits for a person again", lambda seen: _candidate(seen).get("paused") == "Step")
+    scene.until("it waits for a person again", lambda seen: candidate(seen).get("paused") == "Step")
     scene.annotate("resume", "go-on")
     scene.until_serves(second)
-    handled = scene.status()["handled"]
-    assert (handled["pause"], handled["abort"], handled["resume"]) == ("let-me-look", "not-today", "go-on")
+    answered = handled(scene.deployment())
+    assert (answered["pause"], answered["abort"], answered["resume"]) == ("let-me-look", "not-today", "go-on")
 
     started = time.monotonic()
     scene.promote(first)
@@ -62,34 +61,34 @@ def test_a_canary_goes_on_whatever_is_changed_in_the_middle(scene: Scene) -> Non
     scene.promote(second)
     scene.until_weight(50)
     scene.promote(third)
-    scene.until("version 3 takes the place", lambda seen: _candidate(seen).get("version") == third)
+    scene.until("version 3 takes the place", lambda seen: candidate(seen).get("version") == third)
     assert _outcome(scene.deployment(), second) == "Superseded"
     scene.until_weight(50)
     scene.promote(first)
-    scene.until("version 1 is wanted again", lambda seen: not _candidate(seen))
+    scene.until("version 1 is wanted again", lambda seen: not candidate(seen))
     assert _outcome(scene.deployment(), third) == "Superseded"
     scene.until_serves(first)
     scene.until_all_answers_are_by(first)
 
     scene.promote(second)
-    scene.until("it waits for a person", lambda seen: _candidate(seen).get("paused") == "Step")
+    scene.until("it waits for a person", lambda seen: candidate(seen).get("paused") == "Step")
     scene.patch({"suspend": True})
     scene.until("it is suspended", lambda seen: seen["status"]["phase"] == "Suspended")
     scene.annotate("resume", "while-it-is-suspended")
-    scene.until("it says why not", lambda seen: "suspended" in seen["status"]["handled"].get("answer", ""))
-    scene.stays_for(3, "nothing moves", lambda seen: _candidate(seen).get("weight") == 50)
+    scene.until("it says why not", lambda seen: "suspended" in handled(seen).get("answer", ""))
+    scene.stays_for(3, "nothing moves", lambda seen: candidate(seen).get("weight") == 50)
     scene.patch({"suspend": False})
-    scene.until("it waits as before", lambda seen: _candidate(seen).get("paused") == "Step")
+    scene.until("it waits as before", lambda seen: candidate(seen).get("paused") == "Step")
 
     scene.namespace.kubectl("scale", "mvd", NAME, "--replicas=3")
     seen = scene.until(
         "stable is scaled and the candidate has its share again",
         lambda seen: (
-            (seen["status"]["stable"].get("readyReplicas"), _candidate(seen).get("readyReplicas")) == (3, 3)
-            and _candidate(seen).get("paused") == "Step"
+            (seen["status"]["stable"].get("readyReplicas"), candidate(seen).get("readyReplicas")) == (3, 3)
+            and candidate(seen).get("paused") == "Step"
         ),
     )
-    assert (_candidate(seen)["version"], _candidate(seen)["weight"]) == (second, 50)
+    assert (candidate(seen)["version"], candidate(seen)["weight"]) == (second, 50)
 
     scene.patch({"strategy": {"type": "BlueGreen", "steps": None}})
     scene.until_serves(second)
@@ -100,18 +99,13 @@ def test_a_canary_goes_on_whatever_is_changed_in_the_middle(scene: Scene) -> Non
 
     scene.patch({"strategy": CANARY, "analysis": {"interval": "2s", "minRequests": 1000000, "maxErrorRate": "1%"}})
     scene.promote(third)
-    scene.until("too little to judge by", lambda seen: _candidate(seen).get("paused") == "Inconclusive")
+    scene.until("too little to judge by", lambda seen: candidate(seen).get("paused") == "Inconclusive")
     scene.annotate("resume", "good-enough")
-    scene.until("the next step waits for a person", lambda seen: _candidate(seen).get("paused") == "Step")
+    scene.until("the next step waits for a person", lambda seen: candidate(seen).get("paused") == "Step")
     scene.annotate("resume", "very-good")
     scene.until_serves(third)
     scene.until_all_answers_are_by(third, seconds=DRAINED)
     scene.end_traffic(versions={first, second, third})
-
-
-def _candidate(deployment: Manifest) -> dict[str, Any]:
-    found: dict[str, Any] = deployment["status"].get("candidate", {})
-    return found
 
 
 def _outcome(deployment: Manifest, version: str) -> str:

@@ -2,7 +2,7 @@
 
 from examples.demo.kube import conditions, is_true
 from tests.e2e.models import Trait
-from tests.e2e.scene import Scene
+from tests.e2e.scene import Scene, candidate
 
 WITHOUT_REGISTRY_SECONDS = 20
 
@@ -16,12 +16,12 @@ def test_a_server_that_is_killed_in_the_middle_of_a_canary_delays_it_and_nothing
     scene.start_traffic()
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
-    scene.until("the first step", lambda seen: seen["status"].get("candidate", {}).get("weight") == 33)
+    scene.until("the first step", lambda seen: candidate(seen).get("weight") == 33)
     scene.tracking.kill()
     try:
         scene.until("the outage is reported", lambda seen: not is_true(seen, "RegistryReachable"))
         # The second step needs one more pod, and that pod needs the registry: for longer than the deadline.
-        scene.until("the second step", lambda seen: seen["status"].get("candidate", {}).get("step") == 2)
+        scene.until("the second step", lambda seen: candidate(seen).get("step") == 2)
         scene.stays_for(
             WITHOUT_REGISTRY_SECONDS,
             "the candidate waits and stable serves",
@@ -61,7 +61,7 @@ def test_a_store_that_is_away_while_a_candidate_fetches_holds_the_candidate_only
     scene.tracking.scale_store(0)
     try:
         scene.promote(second)
-        scene.until("it is tried", lambda seen: bool(seen["status"].get("candidate")))
+        scene.until("it is tried", lambda seen: bool(candidate(seen)))
         verdict = scene.until_rejected(second, seconds=90)
         assert verdict["reason"] == "FetchFailed"
         assert is_true(scene.deployment(), "Ready")

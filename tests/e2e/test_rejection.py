@@ -1,6 +1,6 @@
 from examples.demo.kube import is_true
 from tests.e2e.models import EXAMPLE_ERROR, LOAD_ERROR, Trait
-from tests.e2e.scene import Scene
+from tests.e2e.scene import Scene, candidate
 
 
 def test_a_version_that_cannot_load_gets_no_traffic_and_waits_for_a_retry(scene: Scene) -> None:
@@ -16,7 +16,7 @@ def test_a_version_that_cannot_load_gets_no_traffic_and_waits_for_a_retry(scene:
     assert stalled["status"]["stable"]["version"] == good
     (deployment,) = scene.until_revisions(1)
     assert deployment["metadata"]["labels"]["serving.modelvane.dev/model-version"] == good
-    scene.stays_for(5, "it is not tried again by itself", lambda seen: not seen["status"].get("candidate"))
+    scene.stays_for(5, "it is not tried again by itself", lambda seen: not candidate(seen))
 
     scene.annotate("retry", "once-more")
     retried = scene.until(

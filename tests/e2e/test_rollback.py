@@ -8,7 +8,7 @@ from typing import Any
 
 from examples.demo.kube import Manifest
 from tests.e2e.models import Trait
-from tests.e2e.scene import OPERATOR_PODS, Scene, back_within, rejected
+from tests.e2e.scene import Scene, back_within, candidate, handled, rejected
 
 STEPS = [{"weight": 50, "pause": {"duration": "90s"}}]
 CANARY = {"type": "Canary", "steps": STEPS, "scaleDownDelay": "2s"}
@@ -52,17 +52,17 @@ def test_a_bad_version_found_out_in_its_pod_gets_no_request_and_waits_for_a_retr
     bad = [_reject(scene, trigger) for trigger in IN_ITS_POD]
 
     last = bad[-1]["version"]
-    scene.namespace.kubectl("delete", "pods", f"--selector={OPERATOR_PODS}", "--force", "--grace-period=0")
+    scene.kill_operator()
     scene.namespace.kubectl("rollout", "status", "deployment/modelvane", "--timeout=60s", seconds=70)
     scene.annotate("pause", "is-anyone-there")
-    seen = scene.until("it works again", lambda seen: seen["status"]["handled"].get("pause") == "is-anyone-there")
+    seen = scene.until("it works again", lambda seen: handled(seen).get("pause") == "is-anyone-there")
     # Those before it were rejected under other terms: they would get another chance, and the history tells of them.
     assert seen["status"]["rejected"] == [bad[-1]]
     told = [entry["version"] for entry in seen["status"]["history"] if entry["outcome"] == "RolledBack"]
     assert told == [one["version"] for one in reversed(bad)]
-    scene.stays_for(4, "it is not tried again by itself", lambda seen: not seen["status"].get("candidate"))
+    scene.stays_for(4, "it is not tried again by itself", lambda seen: not candidate(seen))
     scene.annotate("retry", "once-more")
-    scene.until("it is tried again", lambda seen: seen["status"].get("candidate", {}).get("version") == last)
+    scene.until("it is tried again", lambda seen: candidate(seen).get("version") == last)
     again = scene.until_rejected(last)
     assert (again["reason"], again["at"] > bad[-1]["at"]) == ("PredictionsDiffer", True)
     scene.end_traffic(versions={good})
@@ -89,7 +89,7 @@ def _reject(scene: Scene, trigger: Trigger) -> Manifest:
     if trigger.under_traffic:
         scene.until(
             f"{trigger.trait.name} gets traffic",
-            lambda seen: bool(rejected(seen, version)) or bool(seen["status"].get("candidate", {}).get("weight")),
+            lambda seen: bool(rejected(seen, version)) or bool(candidate(seen).get("weight")),
         )
     verdict = scene.until_rejected(version, seconds=120)
     assert verdict["reason"] == trigger.reason, f"{trigger.trait.name}: {verdict}"

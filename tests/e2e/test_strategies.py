@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.models import Trait
-from tests.e2e.scene import ROUTED, TRAEFIK, Gateway, Scene, back_within, rejected
+from tests.e2e.scene import ROUTED, TRAEFIK, Gateway, Scene, back_within, candidate, rejected
 
 STEPS = [{"weight": 20, "pause": {"duration": "2s"}}, {"weight": 50}]
 ANALYSIS = {"interval": "2s", "minRequests": 20, "failureLimit": 2, "maxErrorRate": "1%"}
@@ -37,7 +37,7 @@ def test_each_strategy_promotes_and_takes_back(scene: Scene, gateway: Gateway | 
         bad = scene.add_version(trait)
         scene.promote(bad)
         verdicts.append(scene.until_rejected(bad))
-        seen = scene.until("it is dropped", lambda seen: not seen["status"].get("candidate"))
+        seen = scene.until("it is dropped", lambda seen: not candidate(seen))
         assert (seen["status"]["stable"]["version"], len(rejected(seen, bad))) == (better, 1)
         scene.until_all_answers_are_by(better)
     failing = {one["version"] for one in verdicts}
