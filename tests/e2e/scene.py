@@ -209,20 +209,21 @@ class Scene:
         self.load.remove()
 
     def split_over(self, requests: int, version: str, weight: int) -> None:
-        """Count the answers of some seconds: a version's share of them must be its weight, within three sigma."""
+        """Count answers from now on: a version's share of them must be its weight, within three sigma."""
         start = len(self.load.so_far().seconds) + 2  # The gateway has the weight by then.
         counted = eventually(
             f"{requests} answers",
             lambda: self.load.so_far().seconds[start:],
             lambda seconds: sum(second.answered for second in seconds) >= requests,
+            seconds=120,
             show=lambda seconds: f"{sum(second.answered for second in seconds)} answers",
         )
         total = sum(second.answered for second in counted)
         share, wanted = sum(second.count(version) for second in counted) / total, weight / 100
         sigma = math.sqrt(wanted * (1 - wanted) / total)
-        assert abs(share - wanted) <= 3 * sigma, (
-            f"{share:.1%} of {total} answers are by version {version}, not {weight}%"
-        )
+        told = f"{share:.2%} of {total} answers are by version {version}, asked for {weight}%"
+        assert abs(share - wanted) <= 3 * sigma, told
+        print(f"{told}: {abs(share - wanted) / sigma:.2f} sigma")
 
     def until_all_answers_are_by(self, version: str, *, seconds: float = 30) -> None:
         """Wait until three lines of the load generator in a row name no other version."""
