@@ -1,7 +1,12 @@
-"""Which addresses are names of the cluster, and what is never printed."""
+"""Which addresses are names of the cluster, and what is never printed or sent to another."""
+
+import base64
+import os
+from typing import Any, cast
 
 import pytest
-from modelvane_cli.access import Access, find_service
+from modelvane_cli.access import Access, find_service, open_resource
+from modelvane_cli.cluster import Cluster
 
 
 @pytest.mark.parametrize(
@@ -34,3 +39,28 @@ def test_a_name_of_the_cluster_is_told_from_one_of_the_world(uri: str, service: 
 )
 def test_an_address_is_named_without_its_password(access: Access, name: str) -> None:
     assert access.name == name
+
+
+class Secrets:
+    """A cluster that has one Secret."""
+
+    def __init__(self, keys: dict[str, str]) -> None:
+        self._data = {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()}
+
+    def find(self, *_: object) -> dict[str, Any]:
+        return {"data": self._data}
+
+
+def test_one_registry_is_not_sent_the_credentials_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"MLFLOW_TRACKING_USERNAME": "anna", "MLFLOW_TRACKING_PASSWORD": "of the first"}
+    for name in (*keys, "MLFLOW_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "bob")
+    cluster = cast("Cluster", Secrets(keys))
+    first = {"uri": "http://127.0.0.1:1", "credentialsSecretRef": {"name": "login"}, "workspace": "w"}
+    metadata = {"namespace": "ml", "name": "r"}
+    before = dict(os.environ)
+    with open_resource(cluster, {"metadata": metadata, "spec": first}):
+        assert {key: os.environ[key] for key in keys} == {**keys, "MLFLOW_TRACKING_USERNAME": "bob"}, "a person's own"
+    with open_resource(cluster, {"metadata": metadata, "spec": {"uri": "http://127.0.0.1:2"}}):
+        assert dict(os.environ) == before

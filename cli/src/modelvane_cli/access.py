@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -90,8 +90,7 @@ def open_resource(cluster: Cluster, resource: Object) -> Iterator[Access]:
             file = Path(folder, "ca.crt")
             file.write_bytes(_bundle(cluster, namespace, spec["caBundleRef"]))
             env["MLFLOW_TRACKING_SERVER_CERT_PATH"] = str(file)
-        # A person who set credentials meant them.
-        os.environ.update({key: value for key, value in env.items() if key not in os.environ})
+        stack.enter_context(_set(env))
         source = f"ModelRegistry {name} in namespace {namespace}"
         service = find_service(uri, namespace)
         if service is None or resolves(uri):
@@ -162,6 +161,19 @@ def forward(where: Where, service: str, namespace: str, uri: str) -> Iterator[st
 def _read_away(output: Iterable[str] | None) -> None:
     for _ in output or ():
         pass
+
+
+@contextlib.contextmanager
+def _set(env: Mapping[str, str]) -> Iterator[None]:
+    """Let MLflow's client find variables for a while: the next registry must not be sent this one's credentials."""
+    # A person who set credentials meant them.
+    added = {key: value for key, value in env.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
 
 
 def _secret(cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
