@@ -3,21 +3,22 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
+from modelvane_cli.cluster import MODEL_REGISTRY, Cluster, Kind
 from modelvane_cli.doctor.cluster_checks import FIELDS
 from modelvane_cli.doctor.facts import UNSEEN, Facts, Model, Operator, Registry
 from modelvane_cli.doctor.findings import Finding
-from modelvane_cli.doctor.gather import paths
+from modelvane_cli.doctor.gather import gather, paths
 from modelvane_cli.doctor.report import diagnose, document, draw, is_healthy
 from modelvane_cli.screen import plain_lines
 from modelvane_cli.seen import Seen
 from rich.console import Console
 
 from tests.cli.scenes import BROKEN, at_rest, canary, candidate, resource, seen, stalled
-from tests.unit.operator.builder import NOW, Builder
+from tests.unit.operator.builder import NOW, Builder, a_deployment
 
 CRD = Path(__file__).parents[2] / "crds" / "modeldeployments.yaml"
 
@@ -73,6 +74,23 @@ def routed(status: Any) -> Facts:
     return but(models=(model(builder, route=route),))
 
 
+def conditioned(kind: str, status: str, reason: str, builder: Builder | None = None) -> Facts:
+    """Return what a user sees who may read nothing but the resource: a condition of its status."""
+    bare = resource(builder or at_rest())
+    said = {"type": kind, "status": status, "reason": reason, "message": f"{reason} is why"}
+    others = [one for one in bare["status"]["conditions"] if one["type"] != kind]
+    bare["status"]["conditions"] = [*others, said]
+    return but(models=(Model(Seen(bare)),))
+
+
+def webhook(keys: Any, status: str = "True", reason: str = "Registered", *, enabled: bool = True) -> Facts:
+    made = registry(webhook={"enabled": enabled, "secretRef": {"name": "w"}})
+    made["status"]["conditions"] += [
+        {"type": "WebhookRegistered", "status": status, "reason": reason, "message": f"{reason} is why"}
+    ]
+    return but(registries=(Registry(made, {"w": keys}),))
+
+
 def parent(**statuses: str) -> dict[str, Any]:
     conditions = [{"type": kind, "status": status, "reason": "R", "message": "m"} for kind, status in statuses.items()]
     return {"parents": [{"parentRef": {"name": "web"}, "conditions": conditions}]}
@@ -121,14 +139,29 @@ PROBLEMS = [
     (credentials(frozenset({"AWS_ACCESS_KEY_ID"}), "artifactSecretRef"), "SecretKeys", "has no AWS_SECRET_ACCESS_KEY"),
     (bundle(None), "CABundleMissing", "names the ConfigMap ca, and namespace ml has none"),
     (bundle(frozenset({"tls.crt"})), "CABundleMissing", "it has no key ca.crt"),
+    (webhook(None), "SecretMissing", "names the Secret w, and namespace ml has none"),
+    (webhook(frozenset({"token"})), "SecretKeys", "it has no key secret"),
+    (webhook(UNSEEN, "False", "NotAdmin"), "NotAdmin", "its webhook is not registered"),
     (unseen_model(), "NotSeen", "the operator has never looked at it"),
     (but(models=(model(stalled(), decided=True),)), "ModelLoadFailed", "version 3 serves on"),
+    (but(models=(model(stalled(), decided=True),)), "ModelLoadFailed", "promote a mended version"),
+    *(
+        (conditioned("Stalled", "True", reason, stalled()), reason, "the operator tries again by itself")
+        for reason in ("InvalidSpec", "NameTaken", "RouteRefused", "ServiceRefused", "DeploymentRefused")
+    ),
+    (conditioned("RegistryReachable", "False", "Unauthorized"), "Unauthorized", "and not about this model"),
+    (conditioned("Ready", "False", "OOMKilled"), "OOMKilled", "2 of 2 wanted pods serve; OOMKilled is why"),
     (but(models=(model(at_rest().wants("4").rolling("4", failure=BROKEN)),)), "PodTrouble", "no module named xgboost"),
     (refused('pods "x" is forbidden: exceeded quota: mem'), "QuotaExceeded", "room for both versions"),
     (refused("violates PodSecurity"), "PodRefused", "violates PodSecurity"),
     (but(models=(model(service=None),)), "ServiceMissing", "there is no Service iris"),
     (but(models=(model(endpoints=0),)), "NoEndpoints", "it selects modeldeployment=iris"),
     (but(models=(model(budget=None),)), "BudgetMissing", "there is no PodDisruptionBudget iris"),
+    (
+        conditioned("RouteAccepted", "False", "NotAccepted", at_rest().with_spec(gateway={"parentRefs": []})),
+        "RouteAccepted",
+        "NotAccepted is why",
+    ),
     (routed(None), "RouteMissing", "there is no HTTPRoute iris"),
     (routed({}), "RouteIgnored", "no gateway has said anything about it"),
     (routed(parent(Accepted="False")), "RouteAccepted", "gateway web does not take it (R)"),
@@ -160,6 +193,11 @@ def test_what_is_wrong_is_found_with_its_reason(facts: Facts, code: str, words: 
         credentials(frozenset({"AWS_PROFILE"}), "artifactSecretRef"),
         bundle(frozenset({"ca.crt"})),
         bundle(UNSEEN),
+        webhook(frozenset({"secret"})),
+        webhook(UNSEEN),
+        webhook(UNSEEN, "Unknown", "Timeout"),
+        webhook(None, "False", "SecretMissing", enabled=False),
+        conditioned("Ready", "False", "RollingOut", a_deployment().wants("1")),
         routed(parent(Accepted="True", ResolvedRefs="True")),
         unseen_model(creationTimestamp=NOW.isoformat()),
         but(models=(model(endpoints=UNSEEN, service=UNSEEN, budget=UNSEEN, deployments=UNSEEN),)),
@@ -193,6 +231,27 @@ def test_without_crds_nothing_else_is_said() -> None:
 def test_the_fields_that_are_looked_for_are_in_the_crd() -> None:
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     assert set(FIELDS) <= set(paths(version["schema"]["openAPIV3Schema"]))
+
+
+class OneRegistry:
+    """A cluster with nothing but a ModelRegistry and the Secrets that it names."""
+
+    namespace = "ml"
+
+    def get_path(self, _: str) -> dict[str, Any]:
+        return {"components": {"schemas": {"dev.ModelDeployment": {"properties": {"spec": {}}}}}}
+
+    def list(self, kind: Kind, *_: object, **_by: object) -> list[dict[str, Any]]:
+        named: dict[str, Any] = {f"{field}SecretRef": {"name": field} for field in ("credentials", "artifact")}
+        return [registry(**named, webhook={"secretRef": {"name": "webhook"}})] if kind == MODEL_REGISTRY else []
+
+    def find(self, _kind: Kind, _namespace: str, name: str) -> dict[str, Any]:
+        return {"data": {f"key of {name}": ""}}
+
+
+def test_every_secret_that_a_registry_names_is_looked_at() -> None:
+    (found,) = gather(cast("Cluster", OneRegistry()), None, try_registries=False).registries
+    assert found.secrets == {name: frozenset({f"key of {name}"}) for name in ("credentials", "artifact", "webhook")}
 
 
 def test_problems_are_drawn_before_notes() -> None:

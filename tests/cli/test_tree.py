@@ -88,6 +88,16 @@ def test_a_rejected_version_is_told_with_what_to_do() -> None:
     assert any("✗ it needs help" in line for line in shown)
 
 
+@pytest.mark.parametrize("reason", ["InvalidSpec", "NameTaken", "RouteRefused"])
+def test_what_no_version_is_to_blame_for_is_not_mended_by_another_version(reason: str) -> None:
+    shown = resource(stalled())
+    shown["status"]["conditions"].append({"type": "Stalled", "status": "True", "reason": reason, "message": "why"})
+    assert lines(Seen(shown), 150)[2] == (
+        "Correct what the message of the condition names; the operator tries again by itself. More about it:  "
+        "modelvane doctor iris -n ml"
+    )
+
+
 @pytest.mark.parametrize(
     ("paused", "says"),
     [

@@ -89,6 +89,13 @@ class Seen:
         """Tell whether the status answers the present spec."""
         return bool(self.status.get("observedGeneration") == self.resource["metadata"].get("generation"))
 
+    @property
+    def is_rejected(self) -> bool:
+        """Tell whether it is stalled because the wanted version is rejected; what a person can do depends on that."""
+        reason, wanted = self.condition("Stalled").get("reason"), self.part("desired").get("version")
+        rejected = self.status.get("rejected") or ()
+        return any((one.get("reason"), one.get("version")) == (reason, wanted) for one in rejected)
+
     def part(self, name: str) -> Manifest:
         """Return a part of the status such as `candidate`, empty if there is none."""
         return dict(self.status.get(name) or {})

@@ -56,13 +56,16 @@ def advice(seen: Seen) -> list[str]:
             "There were too few requests to judge it. More requests, or your word, take it on:  "
             f"modelvane resume {name}  or  modelvane abort {name}"
         ]
-    if stalled.get("status") == "True" and seen.status.get("rejected"):
+    if stalled.get("status") == "True" and seen.is_rejected:
         return [
             f"Mend it and promote a new version; or try the same one again:  modelvane retry {name}  ; or let the "
             f"registry name what serves:  modelvane rollback {name}"
         ]
     if stalled.get("status") == "True":
-        return [f"More about it:  modelvane doctor {name}"]
+        return [
+            "Correct what the message of the condition names; the operator tries again by itself. More about it:  "
+            f"modelvane doctor {name}"
+        ]
     return []
 
 

@@ -113,6 +113,7 @@ def check_registry(registry: Registry) -> Iterator[Finding]:
             "mend that; what serves goes on serving, and the operator asks again by itself",
         )
     yield from _check_credentials(registry, about)
+    yield from _check_webhook(registry, about)
     if registry.tried and registry.from_here:
         yield Finding(
             "NotReachableFromHere",
@@ -166,6 +167,34 @@ def _check_credentials(registry: Registry, about: str) -> Iterator[Finding]:
             f"spec.caBundleRef names the {what} {reference['name']}, and {lacks}",
             "without it the registry's certificate is not trusted",
             f"create it with the certificates in key {wanted}, or correct spec.caBundleRef",
+        )
+
+
+def _check_webhook(registry: Registry, about: str) -> Iterator[Finding]:
+    webhook = (registry.resource.get("spec") or {}).get("webhook") or {}
+    if not webhook.get("enabled"):
+        return
+    namespace = registry.resource["metadata"].get("namespace", "")
+    name = (webhook.get("secretRef") or {}).get("name")
+    keys = registry.secrets.get(name) if name else UNSEEN
+    if keys is not UNSEEN and "secret" not in (keys or ()):
+        lacks = f"namespace {namespace} has none" if keys is None else "it has no key secret"
+        yield Finding(
+            "SecretMissing" if keys is None else "SecretKeys",
+            about,
+            f"spec.webhook.secretRef names the Secret {name}, and {lacks}",
+            "without it no delivery of MLflow is believed, and a moved alias is found by the next poll",
+            'put a random text into its key secret: --from-literal=secret="$(openssl rand -hex 32)"',
+        )
+        return  # What the condition says follows from it.
+    registered = condition(registry.resource, "WebhookRegistered")
+    if registered.get("status") == "False":
+        yield Finding(
+            str(registered.get("reason")),
+            about,
+            "its webhook is not registered, so a moved alias is found by the next poll",
+            str(registered.get("message")),
+            "docs/webhooks.md has the reason with its cure",
         )
 
 

@@ -88,7 +88,12 @@ def _operator(cluster: Cluster, deployment: Object) -> Operator:
 
 def _registry(cluster: Cluster, resource: Object, *, try_it: bool) -> Registry:
     namespace, spec = resource["metadata"]["namespace"], resource["spec"]
-    names = {spec[field]["name"] for field in ("credentialsSecretRef", "artifactSecretRef") if spec.get(field)}
+    references = (
+        spec.get("credentialsSecretRef"),
+        spec.get("artifactSecretRef"),
+        (spec.get("webhook") or {}).get("secretRef"),
+    )
+    names = {reference["name"] for reference in references if reference}
     secrets = {name: _keys(cluster, kinds.SECRET, namespace, name) for name in names}
     bundle: frozenset[str] | Unseen | None = UNSEEN
     if spec.get("caBundleRef"):

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from modelvane_cli.doctor.facts import UNSEEN, Model, Registry
-from modelvane_cli.doctor.findings import Finding, condition_in, key
+from modelvane_cli.doctor.findings import Finding, condition, condition_in, key
 from modelvane_cli.words import count, parse_time
 
 UNANSWERED = timedelta(seconds=30)
 """How long the operator may take to see a resource before that is a finding."""
 
 _TROUBLESHOOTING = "docs/troubleshooting.md has the reason with its cure"
+_GATEWAY = "check listeners, allowedRoutes and hostnames of the Gateway"
 
 
 def check_model(model: Model, registries: dict[str, Registry], now: datetime) -> Iterator[Finding]:
@@ -40,6 +41,7 @@ def _check_seen(model: Model, now: datetime) -> Iterator[Finding]:
 def _check_registry_ref(model: Model, registries: dict[str, Registry]) -> Iterator[Finding]:
     name = (model.seen.spec.get("registryRef") or {}).get("name", "default")
     if name in registries:
+        yield from _check_registry(model, registries[name])
         return
     others = ", ".join(sorted(registries)) or "none"
     yield Finding(
@@ -49,6 +51,19 @@ def _check_registry_ref(model: Model, registries: dict[str, Registry]) -> Iterat
         f"it has: {others}",
         "create it, or name another in spec.registryRef.name",
     )
+
+
+def _check_registry(model: Model, registry: Registry) -> Iterator[Finding]:
+    """Say that a registry which answers has something against this model: what is refused to all is told of it."""
+    reachable = model.seen.condition("RegistryReachable")
+    if reachable.get("status") == "False" and condition(registry.resource, "Ready").get("status") == "True":
+        yield Finding(
+            str(reachable.get("reason")),
+            _about(model),
+            "its registry answers, and not about this model",
+            str(reachable.get("message")),
+            _TROUBLESHOOTING,
+        )
 
 
 def _check_pointer(model: Model) -> Iterator[Finding]:
@@ -71,9 +86,11 @@ def _check_stalled(model: Model) -> Iterator[Finding]:
     yield Finding(
         str(stalled.get("reason")),
         _about(model),
-        "it goes no further by itself; " + (f"version {serving} serves on" if serving else "nothing serves"),
+        "it goes no further; " + (f"version {serving} serves on" if serving else "nothing serves"),
         str(stalled.get("message")),
-        f"{_TROUBLESHOOTING}; then promote a mended version, or modelvane retry {name}, or modelvane rollback {name}",
+        f"{_TROUBLESHOOTING}; then promote a mended version, or modelvane retry {name}, or modelvane rollback {name}"
+        if model.seen.is_rejected
+        else f"{_TROUBLESHOOTING}; correct what the message names; the operator tries again by itself",
     )
 
 
@@ -156,7 +173,18 @@ def _check_service(model: Model) -> Iterator[Finding]:
 
 
 def _check_route(model: Model) -> Iterator[Finding]:
-    if not model.seen.spec.get("gateway") or model.route is UNSEEN:
+    if not model.seen.spec.get("gateway"):
+        return
+    if model.route is UNSEEN:
+        accepted = model.seen.condition("RouteAccepted")
+        if accepted.get("status") == "False":
+            yield Finding(
+                "RouteAccepted",
+                _about(model),
+                "a gateway does not take its route",
+                str(accepted.get("message")),
+                _GATEWAY,
+            )
         return
     if model.route is None:
         if model.seen.part("stable"):
@@ -187,7 +215,7 @@ def _check_route(model: Model) -> Iterator[Finding]:
                     about,
                     f"gateway {name} does not take it ({said.get('reason')})",
                     str(said.get("message")),
-                    "check listeners, allowedRoutes and hostnames of the Gateway",
+                    _GATEWAY,
                 )
 
 
@@ -205,12 +233,14 @@ def _check_budget(model: Model) -> Iterator[Finding]:
 
 
 def _check_ready(model: Model) -> Iterator[Finding]:
-    """Say that too few pods serve, where nothing above says why."""
-    ready = model.seen.condition("Ready")
-    if ready.get("status") == "False" and ready.get("reason") == "PodsNotReady":
-        stable = model.seen.part("stable")
+    """Say that too few pods serve: the pods themselves may be what this user may not read.
+
+    Where nothing serves at all the reason is that of another condition, or a first rollout that goes its way.
+    """
+    ready, stable = model.seen.condition("Ready"), model.seen.part("stable")
+    if ready.get("status") == "False" and stable:
         yield Finding(
-            "PodsNotReady",
+            str(ready.get("reason")),
             _about(model),
             f"{stable.get('readyReplicas', 0)} of {count(model.seen.spec.get('replicas', 1), 'wanted pod')} serve",
             str(ready.get("message")),
