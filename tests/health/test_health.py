@@ -5,7 +5,7 @@ Every status is one that the operator's own code wrote; both judges are the real
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,13 @@ def failing() -> Builder:
     return builder
 
 
+def routed(problem: str | None) -> dict[str, Any]:
+    """Return the status of what serves behind a gateway, which has something against the route or says nothing yet."""
+    builder = serving().with_spec(gateway={"parentRefs": [{"name": "web"}]})
+    observed = replace(builder.observed(), route_problem=problem, route_accepted=False)
+    return build_status(observed, decide(observed, NOW), None, NOW)
+
+
 CASES = [
     Case("no status yet", unseen("ModelDeployment"), "Progressing", "InProgress"),
     Case("a spec not yet seen", deployment(status(serving()), generation=2), "Progressing", "InProgress"),
@@ -143,6 +150,9 @@ CASES = [
     ),
     # kstatus knows no illness but Stalled, which would be wrong here: a pod that starts again needs nobody.
     Case("pods that fail", deployment(status(failing())), "Degraded", "InProgress"),
+    # Nor would it be right of a route: who owns the gateway can mend it, and nothing has to be asked for here.
+    Case("a route that is refused", deployment(routed("Gateway web says NotAllowed")), "Degraded", "InProgress"),
+    Case("a route that nobody has judged yet", deployment(routed(None)), "Progressing", "InProgress"),
     Case(
         "scaled to zero",
         deployment(status(a_deployment().with_spec(replicas=0).wants("1").serving("1", ready=0, replicas=0))),
@@ -192,3 +202,4 @@ def test_argo_cd_shows_the_sentence_that_names_both_versions(verdicts: dict[str,
         == verdicts["a rejected version"]["kstatus"]["message"]
         == "serving version 1, version 2 is rejected: ModelLoadFailed: it raised"
     )
+    assert verdicts["a route that is refused"]["argocd"]["message"] == "Gateway web says NotAllowed"
