@@ -104,10 +104,16 @@ def test_a_move_says_what_it_did(move: Move, said: str) -> None:
         (at_rest().keeping_warm("2"), "2", "Version 2 is still warm, so it takes over at once."),
         (canary(), "3", "Version 3 serves already; the rollout of the other one ends."),
         (stalled(), "3", "Version 3 serves already."),
-        (stalled(), "4", "Version 4 was rejected before (ModelLoadFailed), so it is not tried by itself"),
+        (stalled(), "4", "Version 4 was rejected before (ModelLoadFailed) and is tried again: modelvane status iris"),
         (at_rest().with_spec(suspend=True), "2", "iris is suspended, so what serves stays"),
         (at_rest(), "2", "Version 2 starts now and takes over when it is ready"),
     ],
 )
 def test_a_rollback_says_what_the_cluster_will_make_of_it(builder: Builder, version: str, said: str) -> None:
     assert what_follows(seen(builder), Move(PRODUCTION, version, "9")).startswith(said)
+
+
+def test_a_pointer_that_stays_on_a_rejected_version_is_no_new_wish_for_it() -> None:
+    assert what_follows(seen(stalled()), Move(PRODUCTION, "4", "4")) == (
+        "Version 4 was rejected before (ModelLoadFailed), so it is not tried by itself: modelvane retry iris -n ml"
+    )

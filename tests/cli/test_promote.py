@@ -1,10 +1,15 @@
 """Promotions in a real registry: what is written, what is refused, and what the exit code says."""
 
 import json
+import subprocess
+import sys
+import threading
 import uuid
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -177,6 +182,39 @@ def test_the_program_says_in_its_exit_code_and_in_json_what_it_did(model: Regist
     assert model.stages == {good: "Production", worse: "None"}
 
 
+def test_a_condition_that_is_not_met_is_told_to_whoever_reads_only_the_code(model: Registered) -> None:
+    version, program = model.add(f1=0.8), Path(sys.executable).with_name("modelvane")
+    for form in ("text", "json"):  # One writes at the end, the other at once.
+        command = (
+            f"{program} promote {model.name} --version {version} --if 'f1 > 1' -o {form} --registry-uri {model.url}"
+        )
+        ended = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | true"], capture_output=True, check=False)
+        assert (ended.returncode, ended.stderr) == (Exit.NOT_MET, b"")
+
+
+class TooMany(BaseHTTPRequestHandler):
+    """A registry that has had enough."""
+
+    def do_GET(self) -> None:
+        self.send_response(429)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("retries", ["0", "1"])
+def test_a_registry_that_is_asked_too_often_is_a_registry(retries: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", retries)
+    with ThreadingHTTPServer(("127.0.0.1", 0), TooMany) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(StopError, match="it answers 429, which means too many requests") as raised:
+            Models(f"http://127.0.0.1:{server.server_port}").held("iris")
+        server.shutdown()
+    assert raised.value.code == Exit.UNREACHABLE
+
+
 def test_a_registry_that_cannot_be_used_is_told_in_one_sentence(run: Run) -> None:
     ended = run("promote", "iris", "--version", "1", "--registry-uri", "http://user:secret@127.0.0.1:9")
     assert ended.returncode == Exit.UNREACHABLE
@@ -192,6 +230,13 @@ def test_a_registry_that_cannot_be_used_is_told_in_one_sentence(run: Run) -> Non
         ("http://no-such-host.invalid", Exit.UNREACHABLE, "its host is not known here"),
         ("{server}/no/such/path", Exit.UNREACHABLE, "what answers there is no MLflow registry"),
         ("nonsense://x", Exit.USAGE, "nonsense://x is no address of an MLflow registry"),
+        (
+            "mlflow:5000",
+            Exit.USAGE,
+            "^mlflow:5000 is no address of an MLflow registry: it lacks a scheme or a host. Write one",
+        ),
+        ("./mlruns", Exit.USAGE, r"^\./mlruns is no address of an MLflow registry: it lacks a scheme or a host"),
+        ("databricks", Exit.UNREACHABLE, "The registry at databricks cannot be used"),
     ],
 )
 def test_each_way_of_not_being_a_registry_has_its_words(model: Registered, url: str, code: Exit, said: str) -> None:

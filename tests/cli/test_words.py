@@ -15,7 +15,9 @@ def test_the_names_are_the_operators_own() -> None:
 
 
 def test_every_request_that_the_operator_answers_has_a_command() -> None:
-    assert set(Handled.model_fields) - {"answer"} <= {command.name for command in app.registered_commands}
+    requests = set(Handled.model_fields) - {"answer"}
+    assert requests == set(modelvane_cli.names.REQUESTS)
+    assert requests <= {command.name for command in app.registered_commands}
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,15 @@ def run() -> int:
         app(prog_name=program)
         sys.stdout.flush()
     except SystemExit as ended:
-        return _flush(ended.code)
+        # Typer, too, ends at a pipe that is closed, and calls it a failure.
+        return _flush(Exit.OK if isinstance(ended.__context__, BrokenPipeError) else ended.code)
     except StopError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        return _give_up_output()
+        _give_up_output()
     except Exception as error:
         if os.environ.get("MODELVANE_DEBUG"):
             raise
@@ -60,14 +61,13 @@ def _flush(code: object) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        return _give_up_output()
+        _give_up_output()  # And not the verdict that the code is.
     return code if isinstance(code, int) else Exit.OK if code is None else Exit.FAILED
 
 
-def _give_up_output() -> int:
+def _give_up_output() -> None:
     """Take it as it is that the reader of the pipe has seen enough, as `head` has."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.OK
 
 
 if __name__ == "__main__":

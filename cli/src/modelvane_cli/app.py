@@ -4,6 +4,7 @@ Those modules are imported by the command that needs them, so that `--help` and 
 at once.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -20,9 +21,25 @@ class Format(StrEnum):
     JSON = "json"
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ModelDeployment.")]
+_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+
+
+def check_name(name: str | None) -> str | None:
+    """Refuse what is no name of an object: it would become a part of a path, and so the name of something else."""
+    if name is not None and not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name):
+        raise typer.BadParameter(
+            f'got {name!r}; expected a name of lower-case letters, digits, "-" and ".", with a letter or a digit at '
+            "both ends."
+        )
+    return name
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ModelDeployment.", callback=check_name)]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace; else that of the kubeconfig.")
+    str | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NAME", help="Namespace; else that of the kubeconfig.", callback=check_name
+    ),
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")]
 Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", metavar="FILE", help="Path of the kubeconfig.")]
@@ -118,7 +135,10 @@ def promote(
     ] = None,
     registry_uri: RegistryUri = None,
     registry: Annotated[
-        str, typer.Option(metavar="NAME", help="The ModelRegistry to take the address from, if no URI is given.")
+        str,
+        typer.Option(
+            metavar="NAME", help="The ModelRegistry to take the address from, if no URI is given.", callback=check_name
+        ),
     ] = "default",
     output: Output = TEXT,
     namespace: Namespace = None,
@@ -144,9 +164,11 @@ def promote(
     with open_access(registry_uri, lambda: _connect(ctx, namespace, context, kubeconfig), registry) as access:
         promotion = carry_out(Models(access.uri, access.tracking), pointer, str(version), condition, parsed)
         document = {**promotion.document(), "registry": access.name}
-    show_lines(document, promotion.lines(), as_json=output is Format.JSON)
-    if not promotion.is_allowed:
-        raise typer.Exit(Exit.NOT_MET)
+    try:
+        show_lines(document, promotion.lines(), as_json=output is Format.JSON)
+    finally:  # A reader who has gone does not take the verdict with him.
+        if not promotion.is_allowed:
+            raise typer.Exit(Exit.NOT_MET)
 
 
 @app.command()
@@ -206,7 +228,9 @@ for _request, _what in (
 @app.command()
 def doctor(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One ModelDeployment; else all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One ModelDeployment; else all.", callback=check_name)
+    ] = None,
     skip_registry: Annotated[
         bool, typer.Option("--skip-registry", help="Do not try to reach the registry from here.")
     ] = False,
@@ -226,9 +250,11 @@ def doctor(
 
     facts = gather(_connect(ctx, namespace, context, kubeconfig), name, try_registries=not skip_registry)
     findings = diagnose(facts)
-    show_diagnosis(facts, findings, as_json=output is Format.JSON)
-    if not is_healthy(findings):
-        raise typer.Exit(Exit.FAILED)
+    try:
+        show_diagnosis(facts, findings, as_json=output is Format.JSON)
+    finally:
+        if not is_healthy(findings):
+            raise typer.Exit(Exit.FAILED)
 
 
 def _connect(ctx: typer.Context, namespace: str | None, context: str | None, kubeconfig: str | None) -> Cluster:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from modelvane_cli.cluster import MODEL_DEPLOYMENT, Cluster, MissingError, Object
 from modelvane_cli.exits import Exit, StopError
 from modelvane_cli.look import explain_missing
-from modelvane_cli.names import annotation
+from modelvane_cli.names import REQUESTS, annotation
 
 POLL_SECONDS = 0.3
+_NEXT_ANSWER = re.compile(rf"; (?=(?:{'|'.join(REQUESTS)}): )")
+"""Where the answer to another request begins. A sentence may have a "; " of its own."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,12 @@ class Answer:
     def lines(self) -> list[str]:
         """Say what became of it."""
         if self.answered:
-            return [f"{self.name}: {self.answer or f'{self.request} is done.'}"]
+            return [f"{self.name}: {self.answer or self._unheard}"]
         return [f"{self.name} is asked to {self.request}."]
+
+    @property
+    def _unheard(self) -> str:
+        return f"{self.request}: answered, and another answer has taken its place; the events have it."
 
 
 def ask(cluster: Cluster, name: str, request: str, wait: float) -> Answer:
@@ -71,4 +78,7 @@ def find_answer(resource: Object, asked: Answer) -> Answer:
     handled = (resource.get("status") or {}).get("handled") or {}
     if handled.get(asked.request) != asked.value:
         return asked
-    return Answer(asked.namespace, asked.name, asked.request, asked.value, True, handled.get("answer"))
+    # The status keeps the last answers only, and they may be to what somebody else has asked meanwhile.
+    answers = _NEXT_ANSWER.split(handled.get("answer") or "")
+    own = next((one for one in answers if one.startswith(f"{asked.request}:")), None)
+    return replace(asked, answered=True, answer=own)

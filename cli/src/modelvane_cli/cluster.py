@@ -141,6 +141,7 @@ def _connect(where: Where) -> tuple[ApiClient, str | None]:
     """Connect as kubectl does: the kubeconfig, or the service account of the pod this runs in."""
     from kubernetes import config  # noqa: PLC0415
     from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
+    from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415
 
     configuration = Configuration()
     configuration.retries = False
@@ -153,11 +154,11 @@ def _connect(where: Where) -> tuple[ApiClient, str | None]:
             return ApiClient(configuration), _POD_NAMESPACE.read_text().strip()
         if not found:
             raise StopError(Exit.UNREACHABLE, f"There is no kubeconfig at {file}. Name one with --kubeconfig.")
-        contexts, active = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
-        chosen = next((one for one in contexts if one["name"] == where.context), active)
-        config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=file, context=where.context, client_configuration=configuration, persist_config=False
-        )
+        # Not `load_kube_config`, which does not tell the context's namespace.
+        merged = KubeConfigMerger(file).config  # type: ignore[no-untyped-call]
+        loader = KubeConfigLoader(merged, where.context, config_base_path=None)  # type: ignore[no-untyped-call]
+        loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
+        chosen = loader.current_context
     except StopError:
         raise
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:

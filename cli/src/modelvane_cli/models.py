@@ -25,6 +25,9 @@ _PATIENCE = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_WITHOUT_SCHEME = frozenset({"databricks", "databricks-uc", "uc"})
+"""What MLflow takes for a registry although it is no address."""
+
 
 class Models:
     """One registry, as the user of the credentials in the environment."""
@@ -103,14 +106,22 @@ def _open(uri: str, tracking: str) -> MlflowClient:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    for one in (uri, tracking):
+        if "://" not in one and one not in _WITHOUT_SCHEME:
+            # To MLflow it is a folder or a typing mistake, and what it says of those is about neither.
+            raise _no_address(one, "it lacks a scheme or a host")
     try:
         return MlflowClient(tracking_uri=tracking, registry_uri=uri)
     except Exception as error:
         said = str(error).strip().splitlines()[0].rstrip(".")
-        raise StopError(
-            Exit.USAGE,
-            f"{hide_user(uri)} is no address of an MLflow registry: {said}. Write one such as http://mlflow:5000.",
-        ) from None
+        raise _no_address(uri, said) from None
+
+
+def _no_address(uri: str, why: str) -> StopError:
+    return StopError(
+        Exit.USAGE,
+        f"{hide_user(uri)} is no address of an MLflow registry: {why}. Write one such as http://mlflow:5000.",
+    )
 
 
 def explain(error: BaseException, uri: str, what: str) -> StopError:
@@ -132,6 +143,8 @@ def explain(error: BaseException, uri: str, what: str) -> StopError:
         why = "it refuses connections: it is down, or the port is wrong"
     elif "certificate" in text.lower():
         why = "its certificate is not trusted: name the CA in MLFLOW_TRACKING_SERVER_CERT_PATH"
+    elif status == 429 or "too many 429" in text:
+        why = "it answers 429, which means too many requests; try again later"
     elif "timed out" in text.lower() or "timeout" in text.lower():
         why = "it gives no answer in time"
     elif (status is not None and status >= 500) or "too many 5" in text:

@@ -11,6 +11,8 @@ LABEL_MODEL_DEPLOYMENT = f"{GROUP}/modeldeployment"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 
+REQUESTS = ("pause", "resume", "abort", "retry", "restart")
+
 
 def annotation(request: str) -> str:
     """Return the annotation that makes a request."""

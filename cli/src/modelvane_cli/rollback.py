@@ -63,10 +63,11 @@ def what_follows(seen: Seen, move: Move) -> str:
         return f"{seen.name} is suspended, so what serves stays until spec.suspend is false."
     rejected = [one for one in seen.status.get("rejected") or () if one.get("version") == move.version]
     if rejected and seen.part("stable").get("version") != move.version:
-        return (
-            f"Version {move.version} was rejected before ({rejected[0].get('reason')}), so it is not tried by itself: "
-            f"modelvane retry {seen.name} -n {seen.namespace}"
-        )
+        before = f"Version {move.version} was rejected before ({rejected[0].get('reason')})"
+        # A pointer that moves onto a rejected version is a new wish for it; one that stays there is none.
+        if move.is_needed:
+            return f"{before} and is tried again: modelvane status {seen.name} -n {seen.namespace} --watch"
+        return f"{before}, so it is not tried by itself: modelvane retry {seen.name} -n {seen.namespace}"
     if seen.part("stable").get("version") == move.version:
         return f"Version {move.version} serves already" + (
             "; the rollout of the other one ends." if seen.part("candidate") else "."

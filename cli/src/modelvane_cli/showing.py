@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -97,16 +98,20 @@ def show_lines(document: Mapping[str, Any], lines: Sequence[str], *, as_json: bo
 def _follow(cluster: Cluster, name: str, *, as_json: bool) -> None:
     """Print a line whenever something has changed."""
     last: object = None
+    seen: Seen | StopError = see(cluster, cluster.namespace, name)
     while True:
-        seen = see(cluster, cluster.namespace, name)
-        news: object = seen.document() if as_json else tree.line(seen)
+        lost = isinstance(seen, StopError)
+        news = _trying_again(seen) if isinstance(seen, StopError) else seen.document() if as_json else tree.line(seen)
         if news != last:
             last = news
-            if as_json:
+            if lost:
+                print(news, file=sys.stderr, flush=True)
+            elif as_json:
                 show_json(news, compact=True)
             else:
                 print(f"{datetime.now(UTC):%H:%M:%S}  {news}", flush=True)
         time.sleep(REFRESH_SECONDS)
+        seen = _see_again(cluster, name)
 
 
 def _redraw(cluster: Cluster, name: str, console: Console) -> None:
@@ -117,15 +122,27 @@ def _redraw(cluster: Cluster, name: str, console: Console) -> None:
     with Live(drawn, console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             time.sleep(REFRESH_SECONDS)
-            try:
-                seen = see(cluster, cluster.namespace, name)
+            seen = _see_again(cluster, name)
+            if isinstance(seen, StopError):
+                # What was seen last is worth more than an empty screen.
+                live.update(Group(drawn, Text(_trying_again(seen), style="bold red")), refresh=True)
+            else:
                 drawn = tree.draw(seen, _now(), ascii_only=console.options.ascii_only)
                 live.update(drawn, refresh=True)
-            except StopError as error:
-                if error.code != Exit.UNREACHABLE:
-                    raise
-                # It may be back in a moment, and what was seen last is worth more than an empty screen.
-                live.update(Group(drawn, Text(f"{error} Trying again.", style="bold red")), refresh=True)
+
+
+def _see_again(cluster: Cluster, name: str) -> Seen | StopError:
+    """See it once more. An API server that was there before may be back in a moment, so its silence ends nothing."""
+    try:
+        return see(cluster, cluster.namespace, name)
+    except StopError as error:
+        if error.code != Exit.UNREACHABLE:
+            raise
+        return error
+
+
+def _trying_again(error: StopError) -> str:
+    return f"{error} Trying again."
 
 
 def _now() -> datetime:
