@@ -15,11 +15,15 @@ from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
-LEASE_SECONDS = 9
+LEASE_SECONDS = 15
 RENEW_SECONDS = 6
-RETRY_SECONDS = 3
-CALL_TIMEOUT = 2
-"""A call that hangs must not outlive the Lease: another replica would lead while this one still believes it does."""
+RETRY_SECONDS = 2
+CALL_TIMEOUT = 1.5
+"""No call may hang for long: this replica has to stop before the Lease ends, for then another one leads.
+
+At worst it stops 14.5 s after the last renewal: that one's answer comes late (1 call), it waits (1 retry), renews in
+vain until it begins a last try (6 s and 2 calls), and waits again (1 retry).
+"""
 
 logger = logging.getLogger(__name__)
 
