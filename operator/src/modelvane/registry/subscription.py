@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from mlflow.entities.webhook import Webhook, WebhookEvent, WebhookStatus
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.exceptions import RestException
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from modelvane.registry.reader import Access, host_creds
-from modelvane.registry.trouble import UnreachableError, explain
+from modelvane.registry.trouble import UnreachableError, explain, status_of
 
 PREFIX = "modelvane-"
 EVENTS = ("model_version_alias.created", "model_version_alias.deleted", "model_version.created")
@@ -90,7 +90,7 @@ class Subscription:
             with ServerWorkspaceContext(self._access.workspace):
                 return self._ensure(wanted, written)
         except Exception as error:
-            raise _explain(error, self._access.uri, wanted.url) from error
+            raise _explain(error, self._access.uri, wanted.url, written) from error
 
     def remove(self, uid: str) -> None:
         """Take away the webhook of a ModelRegistry, if there is one."""
@@ -99,7 +99,7 @@ class Subscription:
                 for webhook in self._find(uid):
                     self._store.delete_webhook(webhook.webhook_id)
         except Exception as error:
-            raise _explain(error, self._access.uri, "") from error
+            raise _explain(error, self._access.uri, "", None) from error
 
     def _ensure(self, wanted: Wanted, written: Written | None) -> Written:
         found = self._find(wanted.uid)
@@ -135,7 +135,7 @@ class Subscription:
                 return found
 
 
-def _explain(error: Exception, uri: str, url: str) -> RefusedError | UnreachableError:
+def _explain(error: Exception, uri: str, url: str, written: Written | None) -> RefusedError | UnreachableError:
     """Say what MLflow has against the webhook, and what to change. No sentence holds what differs at each try."""
     text = str(error)
     if isinstance(error, RestException):
@@ -155,26 +155,22 @@ def _explain(error: Exception, uri: str, url: str) -> RefusedError | Unreachable
             )
         if "Cannot resolve" in text:
             return RefusedError("NameNotResolved", f"MLflow cannot resolve the host of {url}: check spec.webhook.url")
-    if isinstance(error, MlflowException):
-        status = _status(error)
-        if status in (401, 403) or "failed with error code 403" in text:
-            return RefusedError(
-                "NotAdmin",
-                f"{uri} lets only administrators manage webhooks, and the user in spec.credentialsSecretRef is none",
-            )
-        if status == 404 or "failed with error code 404" in text:
-            return RefusedError("NotSupported", f"{uri} has no webhooks: they come with MLflow 3.3 and a SQL database")
-    unreachable = explain(error, uri)
-    if unreachable.why.reason == "ServerError":
+    status = status_of(error)
+    if status == 403:
+        return RefusedError(
+            "NotAdmin",
+            f"{uri} lets only administrators manage webhooks, and the user in spec.credentialsSecretRef is none",
+        )
+    # Where there has been a webhook, a 404 is that of a gateway that has lost its server.
+    if status == 404 and written is None:
+        return RefusedError("NotSupported", f"{uri} has no webhooks: they come with MLflow 3.3 and a SQL database")
+    # MLflow's own error. A gateway without a server answers 502 to 504, and MLflow without its database 503.
+    if status == 500:
         return RefusedError(
             "ServerError",
             f"{uri} fails when asked for its webhooks. Most often it has no MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY, or "
             "another one than before, and cannot read the secrets that it keeps: see its log",
         )
-    if isinstance(error, RestException) and _status(error) == 400:
+    if isinstance(error, RestException) and status == 400:
         return RefusedError("Refused", f"MLflow refuses the webhook: {text[:300]}")
-    return unreachable
-
-
-def _status(error: MlflowException) -> int:
-    return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    return explain(error, uri)

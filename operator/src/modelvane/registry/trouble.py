@@ -7,7 +7,7 @@ try. MLflow, requests and urllib3 wrap one another's errors; the first cause is 
 import re
 import socket
 import ssl
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import requests
 
@@ -32,10 +32,8 @@ def unexpected(uri: str) -> UnreachableError:
 def explain(error: BaseException, uri: str) -> UnreachableError:
     """Say what is wrong between the operator and a registry, and what to check."""
     causes = list(_causes(error))
-    text = " ".join(str(cause) for cause in causes)
-    status = next((int(match[1]) for match in [re.search(r"too many (\d{3}) error", text)] if match), None)
-    for cause in causes:
-        status = status or _status(cause)
+    text = _text(causes)
+    status = status_of(error)
     kinds = tuple(map(type, causes))
     if _any(kinds, socket.gaierror) or "NameResolutionError" in text:
         return UnreachableError("NameNotResolved", f"the host of {uri} cannot be resolved: check spec.uri")
@@ -58,6 +56,17 @@ def explain(error: BaseException, uri: str) -> UnreachableError:
     if status is not None:
         return UnreachableError("UnexpectedAnswer", f"{uri} answers {status}: check spec.uri")
     return unexpected(uri)
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status with which a registry, or whatever stands before it, answered; None without an answer."""
+    causes = list(_causes(error))
+    match = re.search(r"too many (\d{3}) error", _text(causes))
+    return int(match[1]) if match else next(filter(None, map(_status, causes)), None)
+
+
+def _text(causes: Iterable[BaseException]) -> str:
+    return " ".join(str(cause) for cause in causes)
 
 
 def _status(cause: BaseException) -> int | None:
