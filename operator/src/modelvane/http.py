@@ -9,6 +9,9 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+SILENCE = 75
+"""Seconds for which a connection may be idle, or not yet have sent a whole head. aiohttp would give it an hour."""
+
 
 async def start_http(port: int, is_healthy: Callable[[], bool], is_ready: Callable[[], bool]) -> web.AppRunner:
     """Start answering. Being able to answer at all shows that the event loop is alive."""
@@ -36,6 +39,7 @@ async def listen(app: web.Application, port: int, complaints: logging.Logger | N
         shutdown_timeout=1,
         auto_decompress=False,
         lingering_time=0,
+        keepalive_timeout=SILENCE,
     )
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

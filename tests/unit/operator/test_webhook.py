@@ -289,6 +289,20 @@ def test_a_body_may_have_64_kib_and_no_more_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", [b"", b"POST /webhook/ml/default HTTP/1.1\r\nHost: x\r\nX-A: "], ids=["silent", "half"]
+)
+def test_who_sends_no_whole_head_is_shown_out(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelvane.http.SILENCE", 0.1)
+
+    async def scene(line: Line, desk: Desk) -> None:
+        async with asyncio.timeout(5):
+            assert await line.say(text) == b""
+        assert await line.post(fresh()) == 202
+
+    receive(scene)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         b"Content-Length: 100\r\n\r\n{",
