@@ -2,19 +2,21 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from modelvane.cluster.kube import Kind, Kube
 from modelvane.engine.state import Found, Key, Resolution, Unreachable, Unread
-from modelvane.registry import poller
+from modelvane.registry import poller, worker
 from modelvane.registry.outbox import Receipt
 from modelvane.registry.poller import Poller
 from modelvane.registry.reader import Access, Reader
 from modelvane.registry.trouble import UnreachableError
 from modelvane.registry.writeback import Note, Tag
 from modelvane.spec import ModelPointer, ModelRegistrySpec, ObjectRef
+from prometheus_client import generate_latest
 
 DEFAULT = Key("ModelRegistry", "ns", "default")
 IRIS, WINE = Key("ModelDeployment", "ns", "iris"), Key("ModelDeployment", "ns", "wine")
@@ -32,6 +34,10 @@ class Script(Reader):
         self.readings = 0
         self.tags: list[str] = []
         self.tag_failure: Exception | None = None
+        self.at_once = 2
+        self.version_failure: Exception | None = None
+        self.asked_for_version = 0
+        self.hangs: threading.Event | None = None
 
     def read(
         self, wanted: Collection[ModelPointer], known: Mapping[ModelPointer, Resolution]
@@ -40,9 +46,15 @@ class Script(Reader):
         if self.failures_left:
             self.failures_left -= 1
             raise self.failure
-        return {pointer: Found(self.versions[pointer]) for pointer in wanted}
+        if self.hangs:
+            self.hangs.wait(10)
+        unread_first = sorted(wanted, key=lambda pointer: pointer in known)
+        return {pointer: Found(self.versions[pointer]) for pointer in unread_first[: self.at_once]}
 
     def server_version(self) -> str:
+        self.asked_for_version += 1
+        if self.version_failure:
+            raise self.version_failure
         return "3.17.2"
 
     def set_tag(self, model: str, version: str, key: str, value: str) -> bool:
@@ -58,9 +70,12 @@ class Secrets(Kube):
     def __init__(self) -> None:
         self.held: str | None = None
         self.asked = 0
+        self.failure: Exception | None = None
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, object] | None:
         self.asked += 1
+        if self.failure:
+            raise self.failure
         if self.held is None:
             return None
         return {"data": {"MLFLOW_TRACKING_PASSWORD": base64.b64encode(self.held.encode()).decode()}}
@@ -234,6 +249,107 @@ def test_credentials_that_were_changed_are_tried_at_once(monkeypatch: pytest.Mon
         office.secrets.held = "new"
         await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
         assert office.passwords[-2:] == ["old", "new"]
+
+    play(scene)
+
+
+def test_an_error_about_the_secret_of_a_registry_that_is_down_does_not_end_the_polling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(poller, "LOOK_FOR_CREDENTIALS", timedelta(milliseconds=2))
+
+    async def scene(office: Office) -> None:
+        office.secrets.held = "same"
+        office.script.failures_left = 1
+        office.poller.set_registry(DEFAULT, CLOSED)
+        await office.until(lambda: isinstance(office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0], Unreachable))
+        office.secrets.failure = ValueError("a page that is no JSON")
+        looked = office.secrets.asked
+        await office.until(lambda: office.secrets.asked > looked + 3)
+        office.secrets.failure = None
+        office.poller.kick(DEFAULT)
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1"))
+
+    play(scene)
+
+
+def test_an_error_that_nobody_thought_of_in_writing_back_does_not_end_the_polling() -> None:
+    async def scene(office: Office) -> None:
+        office.script.tag_failure = RuntimeError("a bug")
+        office.poller.write_back(IRIS, DEFAULT, note(1))
+        await office.readings(3)
+        office.script.versions[TO_IRIS] = "2"
+        await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("2"))
+
+    play(scene)
+
+
+def test_what_a_reading_had_no_time_for_stays_as_it_was_and_is_read_at_once() -> None:
+    async def scene(office: Office) -> None:
+        office.script.at_once = 1
+        office.poller.set_registry(DEFAULT, SLOW)
+        # Nobody asks meanwhile, so it is not that which makes it read again.
+        await office.readings(4)
+        office.script.at_once = 2
+        await office.readings(1)
+        assert office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1")
+        assert office.poller.follow(WINE, DEFAULT, TO_WINE)[0] == Found("1")
+
+    play(scene)
+
+
+def test_what_a_reading_left_out_keeps_what_was_known() -> None:
+    async def scene(office: Office) -> None:
+        office.script.at_once = 0
+        await office.readings(5)
+        assert office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1")
+        assert office.woken == []
+
+    play(scene)
+
+
+def test_a_server_that_does_not_tell_its_version_is_read_and_not_asked_each_time() -> None:
+    async def scene(office: Office) -> None:
+        office.script.version_failure = UnreachableError("ServerError", "answers 503")
+        office.script.asked_for_version = 0
+        office.poller.set_registry(DEFAULT, SPEC.model_copy(update={"uri": "http://other:5000"}))
+        await office.readings(5)
+        assert office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("1")
+        assert office.script.asked_for_version == 1
+        office.script.version_failure = None
+        office.script.failures_left = 1  # The next reader asks again.
+        await office.until(lambda: office.poller.health(DEFAULT)[0].server_version == "3.17.2")
+
+    play(scene)
+
+
+def test_a_call_that_never_ends_is_left_behind_with_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(office: Office) -> None:
+        monkeypatch.setattr(worker, "CALL_TIMEOUT", 0.1)
+        end = office.script.hangs = threading.Event()
+        await office.until(lambda: isinstance(office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0], Unreachable))
+        office.script.hangs = None
+        office.script.versions[TO_IRIS] = "2"
+        try:
+            async with asyncio.timeout(3):
+                await office.until(lambda: office.poller.follow(IRIS, DEFAULT, TO_IRIS)[0] == Found("2"))
+        finally:
+            end.set()
+
+    play(scene)
+
+
+def test_a_registry_that_is_gone_leaves_no_series_behind() -> None:
+    def series() -> list[str]:
+        return [line for line in generate_latest().decode().splitlines() if 'registry="ns/default"' in line]
+
+    async def scene(office: Office) -> None:
+        office.script.failures_left = 1
+        await office.readings(3)
+        assert series()
+        office.poller.set_registry(DEFAULT, None)
+        await asyncio.sleep(0.02)
+        assert series() == []
 
     play(scene)
 

@@ -1,17 +1,23 @@
 """From what MLflow says to where a pointer leads, with the doubts that a sound absence has to stand."""
 
+import asyncio
 import itertools
+import os
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
-from modelvane.engine.state import Absent, Found, NotReady, Resolution, Unreachable
+from modelvane.cluster.kube import Kind, Kube
+from modelvane.engine.state import Absent, Found, Key, NotReady, Resolution, Unreachable
+from modelvane.registry.access import read_access
 from modelvane.registry.reader import Access, Reader, resolve
 from modelvane.registry.trouble import UnreachableError, explain
-from modelvane.spec import ModelPointer
+from modelvane.spec import ModelPointer, ModelRegistrySpec
 
 URI = "http://mlflow:5000"
 PRODUCTION = ModelPointer(name="iris", stage="Production")
@@ -215,6 +221,85 @@ def test_many_fixed_versions_are_looked_for_one_in_a_reading() -> None:
     for readings in range(1, 8):
         known = reader.read(pointers, known)
         assert sum(question.startswith("version") for question in registry.asked) == min(readings, 5)
+
+
+def test_no_fixed_version_is_forgotten_although_a_reader_lives_too_short_to_see_them_all() -> None:
+    registry = Registry(Model(latest_versions=[Version(str(number)) for number in range(20)]))
+    pointers = [ModelPointer(name="iris", version=str(number)) for number in range(20)]
+    known: dict[ModelPointer, Resolution] = dict.fromkeys(pointers, Found("1"))
+    for _ in range(300):
+        reader = Reader(Access(URI, {}), store=registry)
+        for _ in range(2):
+            known = reader.read(pointers, known)
+    assert len({question for question in registry.asked if question.startswith("version")}) == 20
+
+
+def test_a_reading_ends_in_time_and_what_it_left_out_comes_in_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = itertools.count()
+    monkeypatch.setattr("modelvane.registry.reader.time.monotonic", lambda: float(next(now)))
+    names = [f"model-{number}" for number in range(50)]
+    models = [Model(name, [Version("1", name=name)], {"champion": "1"}) for name in names]
+    registry = Registry(*models, listed=tuple(Model(name, [], {"champion": "1"}) for name in names))
+    reader = Reader(Access(URI, {}), store=registry)
+    pointers = [ModelPointer(name=name, alias="champion") for name in names]
+    known: dict[ModelPointer, Resolution] = {}
+    sizes = []
+    while len(known) < len(names):
+        known |= reader.read(pointers, known)
+        sizes.append(len(known))
+    assert sizes == [20, 40, 50]
+    assert set(known.values()) == {Found("1", "run")}
+
+
+def test_a_hosted_registry_changes_nothing_but_its_own_keys_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGED", "before")
+    monkeypatch.delenv("ADDED", raising=False)
+    monkeypatch.delenv("OF_ANOTHER_THREAD", raising=False)
+
+    class Hosted(Registry):
+        def search_registered_models(self, *_: Any, **__: Any) -> Page:
+            assert (os.environ["CHANGED"], os.environ["ADDED"]) == ("within", "within")
+            monkeypatch.setenv("OF_ANOTHER_THREAD", "kept")
+            return Page()
+
+    Reader(Access("databricks", {"CHANGED": "within", "ADDED": "within"}), store=Hosted()).read([], {})
+    assert os.environ["CHANGED"] == "before"
+    assert "ADDED" not in os.environ
+    assert os.environ["OF_ANOTHER_THREAD"] == "kept"
+
+
+def test_credentials_are_not_shown() -> None:
+    assert "secret" not in repr(Access(URI, {"MLFLOW_TRACKING_PASSWORD": "secret"}))
+
+
+def test_a_bundle_is_added_to_the_usual_certificates_and_kept_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spec = ModelRegistrySpec.model_validate({"uri": URI, "caBundleRef": {"name": "ca"}})
+    write = Path.write_bytes
+
+    class Maps(Kube):
+        def __init__(self) -> None:
+            """Need no cluster."""
+
+        async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+            return {"data": {"ca.crt": "OUR OWN"}}
+
+    def write_half(path: Path, data: bytes) -> None:
+        write(path, data[: len(data) // 2])
+        raise OSError("no space left")
+
+    def path() -> str | None:
+        return asyncio.run(read_access(Maps(), Key("ModelRegistry", "ns", "default"), spec)).ca_path
+
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(Path, "write_bytes", write_half)
+        with pytest.raises(OSError, match="no space"):
+            path()
+    whole = path()
+    assert whole is not None
+    assert Path(whole).read_text() == Path(certifi.where()).read_text() + "\nOUR OWN"
 
 
 def test_a_fixed_version_that_was_deleted_is_missed_and_one_that_cannot_be_read_is_not() -> None:

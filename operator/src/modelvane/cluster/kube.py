@@ -149,7 +149,7 @@ class Kube:
             if error.status == 404 and method in ("get", "delete"):
                 return None
             raise _explain(error, f"{method} {path}") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # ValueError: that is no JSON.
             raise TryAgainError(f"{method} {path}: {type(error).__name__}: {error}") from None
         return parsed
 

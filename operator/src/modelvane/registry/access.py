@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import certifi
+
 from modelvane.cluster.kube import CONFIG_MAP, SECRET, Kube, RefusedError
 from modelvane.engine.state import Key
 from modelvane.queue import TryAgainError
@@ -50,10 +52,16 @@ async def _read(kube: Kube, key: Key, kind: str, name: str) -> dict[str, bytes]:
 
 
 def _ca_file(bundle: bytes) -> str:
-    """Keep a CA bundle in a file, which is the only form MLflow takes it in. Equal bundles share one."""
+    """Keep a CA bundle in a file, which is the only form MLflow takes it in. Equal bundles share one.
+
+    MLflow trusts what is in the file and nothing else, so the usual certificates are put there, too.
+    """
     folder = Path(tempfile.gettempdir()) / f"modelvane-ca-{os.getpid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{hashlib.sha256(bundle).hexdigest()[:16]}.crt"
     if not path.exists():
-        path.write_bytes(bundle)
+        # Whole or not at all: half a bundle would stay for as long as the process.
+        part = path.with_suffix(".part")
+        part.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + bundle)
+        part.replace(path)
     return str(path)

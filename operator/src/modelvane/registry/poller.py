@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,11 +21,11 @@ from modelvane.registry.access import read_access
 from modelvane.registry.outbox import Outbox, Receipt
 from modelvane.registry.reader import Access, Reader
 from modelvane.registry.trouble import UnreachableError
+from modelvane.registry.worker import Worker
 from modelvane.registry.writeback import Note
 from modelvane.spec import ModelPointer, ModelRegistrySpec
 
 LONGEST_BACKOFF = timedelta(seconds=30)
-READ_TIMEOUT = 30
 CREDENTIALS_FOR = timedelta(minutes=1)
 """How long credentials are used before the Secret is read again; after a failure it is read at once."""
 LOOK_FOR_CREDENTIALS = timedelta(seconds=2)
@@ -80,7 +80,9 @@ class Poller:
         if known is not None and known.task is not None:
             known.task.cancel()
             self._registries.pop(key)
-        if spec is not None:
+        if spec is None:
+            _forget_figures(_name(key))
+        else:
             followers = {who: pointer for who, (where, pointer) in self._followed.items() if where == key}
             started = _Registry(key, spec, followers=followers)
             started.task = asyncio.create_task(self._poll(started), name=f"poll {key}")
@@ -143,17 +145,18 @@ class Poller:
                 known.task.cancel()
 
     async def _poll(self, r: _Registry) -> None:
-        name = f"{r.key.namespace}/{r.key.name}"
+        name = _name(r.key)
         failures, access, reader, read_at = 0, None, None, datetime.min.replace(tzinfo=UTC)
-        with _thread(name) as thread:
+        with closing(Worker(name)) as worker:
             while True:
                 r.kicked.clear()
+                is_new = False
                 try:
                     if reader is None or datetime.now(UTC) - read_at > CREDENTIALS_FOR:
                         access, reader = None, None
                         access, read_at = await read_access(self._kube, r.key, r.spec), datetime.now(UTC)
-                        reader = self._reader(access)
-                    await self._tick(r, reader, thread)
+                        reader, is_new = self._reader(access), True
+                    await self._tick(r, reader, worker, is_new)
                 except Exception as error:
                     failures, reader = failures + 1, None
                     metrics.REGISTRY_POLLS.labels(name, "failure").inc()
@@ -166,23 +169,29 @@ class Poller:
                     failures = 0
                     metrics.REGISTRY_POLLS.labels(name, "success").inc()
                     metrics.REGISTRY_LAST_SUCCESS.labels(name).set_to_current_time()
-                    await self._deliver(r, reader, thread)
+                    await self._deliver(r, reader, worker)
                     due = r.outbox.next_due(datetime.now(UTC))
                     await _wait(r.kicked, r.spec.poll_interval if due is None else min(due, r.spec.poll_interval))
 
-    async def _tick(self, r: _Registry, reader: Reader, thread: ThreadPoolExecutor) -> None:
-        """Read once and tell the news."""
-        loop = asyncio.get_running_loop()
+    async def _tick(self, r: _Registry, reader: Reader, worker: Worker, is_new: bool) -> None:
+        """Read once and tell the news. What a reading had no time for stays as it was and is read in the next one."""
         wanted = set(r.followers.values())
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                known = await loop.run_in_executor(thread, reader.read, wanted, dict(r.known))
-                server_version = r.health.server_version
-                if server_version is None or r.health.failure is not None:
-                    server_version = await loop.run_in_executor(thread, reader.server_version)
-        except TimeoutError:
-            raise UnreachableError("Timeout", f"{r.spec.uri} gives no whole answer within {READ_TIMEOUT} s") from None
+        read = await worker.call(r.spec.uri, reader.read, wanted, dict(r.known))
+        left = wanted - read.keys()
+        if left:
+            r.kicked.set()
+        known = {**read, **{pointer: r.known[pointer] for pointer in left if pointer in r.known}}
+        # Asked once in the life of a reader: a server that never says it is not asked each time.
+        server_version = await self._server_version(r, reader, worker) if is_new else r.health.server_version
         self._tell(r, Health(None, datetime.now(UTC), server_version), known)
+
+    async def _server_version(self, r: _Registry, reader: Reader, worker: Worker) -> str | None:
+        """Ask for the version of a server that was just read. It is for people: nothing depends on it."""
+        try:
+            return await worker.call(r.spec.uri, reader.server_version)
+        except UnreachableError as error:
+            logger.debug("%s: its version is not known: %s", r.key, error)
+            return r.health.server_version
 
     def _tell(self, r: _Registry, health: Health, known: dict[ModelPointer, Resolution]) -> None:
         """Take over what was read and wake those for whom it is news."""
@@ -197,21 +206,19 @@ class Poller:
             if before[who] != r.resolution(pointer):
                 self._wake(who)
 
-    async def _deliver(self, r: _Registry, reader: Reader, thread: ThreadPoolExecutor) -> None:
+    async def _deliver(self, r: _Registry, reader: Reader, worker: Worker) -> None:
         """Write what waits to be written, for no longer than a poll may wait."""
         loop = asyncio.get_running_loop()
         end = loop.time() + r.spec.poll_interval.total_seconds()
         while loop.time() < end and (found := r.outbox.due(datetime.now(UTC))):
             who, note = found
             try:
-                async with asyncio.timeout(READ_TIMEOUT):
-                    await loop.run_in_executor(thread, _write, reader, note)
+                await worker.call(r.spec.uri, _write, reader, note)
                 is_news = r.outbox.wrote(who, note)
-            except (UnreachableError, TimeoutError) as error:
-                logger.info(
-                    "%s: %s cannot be told yet what happened: %s", who, r.spec.uri, error or "no answer in time"
-                )
-                is_refused = isinstance(error, UnreachableError) and error.why.reason == "Unauthorized"
+            except Exception as error:
+                why = _why(r, error)
+                logger.info("%s: %s cannot be told yet what happened: %s", who, r.spec.uri, why.message)
+                is_refused = why.reason == "Unauthorized"
                 is_news = r.outbox.failed(who, note, datetime.now(UTC), _refusal(r, note) if is_refused else None)
                 if not is_refused:
                     end = loop.time()  # Whatever it is, reading will tell.
@@ -231,21 +238,21 @@ class Poller:
     async def _read_or_none(self, r: _Registry) -> Access | None:
         try:
             return await read_access(self._kube, r.key, r.spec)
-        except UnreachableError:
+        except Exception as error:
+            # Whatever it is, the next try will tell. Here it would end the polling.
+            logger.debug("%s: its credentials cannot be read: %s", r.key, error)
             return None
 
 
-class _thread:  # noqa: N801 - used like a function
-    """A thread for one registry. Leaving does not wait for it: it may be waiting for a server that never answers."""
+def _name(key: Key) -> str:
+    return f"{key.namespace}/{key.name}"
 
-    def __init__(self, name: str) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"registry {name}")
 
-    def __enter__(self) -> ThreadPoolExecutor:
-        return self._executor
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+def _forget_figures(name: str) -> None:
+    """Drop the series of a registry that is gone, or an alert on its last reading would go off for ever."""
+    for result in ("success", "failure"):
+        metrics.REGISTRY_POLLS.remove(name, result)
+    metrics.REGISTRY_LAST_SUCCESS.remove(name)
 
 
 def _write(reader: Reader, note: Note) -> None:

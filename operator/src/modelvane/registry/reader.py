@@ -9,9 +9,10 @@ import os
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mlflow.entities.model_registry import ModelVersionTag
@@ -27,6 +28,8 @@ from modelvane.spec import ModelPointer
 PAGE = 1000
 LONGEST_FILTER = 3000
 """Characters of a search filter that fit into a URL everywhere on the way."""
+BUDGET = 20
+"""Seconds after which a reading begins no closer look. Enough is left for one that was just begun."""
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
@@ -79,7 +82,7 @@ class Access:
     """How to reach one registry. Held apart from the process environment, which all registries share."""
 
     uri: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     ca_path: str | None = None
     workspace: str | None = None
 
@@ -103,17 +106,24 @@ class Reader:
         self._store = store or _open(access)
         self._looked_at: set[ModelPointer] = set()
         self._doubt: ModelPointer | None = None
+        self._end = 0.0
 
     def read(
         self, wanted: Collection[ModelPointer], known: Mapping[ModelPointer, Resolution]
     ) -> dict[ModelPointer, Resolution]:
-        """Resolve every pointer with one search, and look closer only where that leaves a doubt."""
+        """Resolve every pointer with one search, and look closer only where that leaves a doubt.
+
+        What there was no time to look at is left out.
+        """
+        self._end = time.monotonic() + BUDGET
         with _explained(self._access.uri), self._context():
             names = {pointer.name for pointer in wanted if pointer.version is None}
             listed = _list(self._store, names)
             doubts = [pointer for pointer in wanted if isinstance(known.get(pointer), Unreachable)]
             self._doubt = random.choice(doubts) if doubts else None  # noqa: S311 - no secret
-            read = {pointer: self._resolve(pointer, listed, known.get(pointer)) for pointer in wanted}
+            # In another order each time, so that it is not always the same ones that there is no time for.
+            found = ((p, self._resolve(p, listed, known.get(p))) for p in random.sample(list(wanted), len(wanted)))
+            read = {pointer: resolution for pointer, resolution in found if resolution is not None}
             return {**read, **self._look_again(read)}
 
     def set_tag(self, model: str, version: str, key: str, value: str) -> bool:
@@ -137,7 +147,9 @@ class Reader:
             text = str(response.text).strip()
             return text if response.status_code == 200 and re.fullmatch(r"[\w.+-]{1,40}", text) else None
 
-    def _resolve(self, pointer: ModelPointer, listed: Mapping[str, Model], known: Resolution | None) -> Resolution:
+    def _resolve(
+        self, pointer: ModelPointer, listed: Mapping[str, Model], known: Resolution | None
+    ) -> Resolution | None:
         if pointer.version is not None:
             # A version never changes into another, so once found it is only looked for again now and then.
             if isinstance(known, Found):
@@ -159,7 +171,9 @@ class Reader:
             return resolution if seen else known
         return self._closer(pointer, known, lambda: self._confirm(pointer))
 
-    def _closer(self, pointer: ModelPointer, known: Resolution | None, look: Callable[[], Resolution]) -> Resolution:
+    def _closer(
+        self, pointer: ModelPointer, known: Resolution | None, look: Callable[[], Resolution]
+    ) -> Resolution | None:
         """Look closer at one pointer. What is refused or fails for it alone leaves the others as they are.
 
         Of those that failed before, one is tried in a reading: there may be many, and a listing that has them again
@@ -167,6 +181,8 @@ class Reader:
         """
         if isinstance(known, Unreachable) and pointer != self._doubt:
             return known
+        if time.monotonic() > self._end:
+            return None
         try:
             with _explained(self._access.uri):
                 return look()
@@ -176,14 +192,18 @@ class Reader:
             return error.why
 
     def _look_again(self, read: Mapping[ModelPointer, Resolution]) -> dict[ModelPointer, Resolution]:
-        """Look whether a fixed version is still there: one in a reading, and each but once in the life of a reader."""
-        for pointer, known in read.items():
-            if pointer.version is not None and isinstance(known, Found) and pointer not in self._looked_at:
-                self._looked_at.add(pointer)
-                fixed = pointer.version
-                seen = self._closer(pointer, known, lambda: self._find_version(pointer, fixed))  # noqa: B023 - run now
-                return {} if isinstance(seen, Unreachable) else {pointer: seen}
-        return {}
+        """Look whether a fixed version is still there: one in a reading, and each but once in the life of a reader.
+
+        A reader lives too short to see many, so none may have its turn before the others in each of them.
+        """
+        fixed = [(p, p.version) for p, known in read.items() if p.version is not None and isinstance(known, Found)]
+        left = [(pointer, number) for pointer, number in fixed if pointer not in self._looked_at]
+        if not left:
+            return {}
+        pointer, number = random.choice(left)  # noqa: S311 - no secret
+        self._looked_at.add(pointer)
+        seen = self._closer(pointer, read[pointer], lambda: self._find_version(pointer, number))
+        return {} if seen is None or isinstance(seen, Unreachable) else {pointer: seen}
 
     def _confirm(self, pointer: ModelPointer) -> Resolution:
         try:
@@ -216,13 +236,17 @@ class Reader:
             return
         # A plug-in reads its credentials from the process environment, so these registries take turns.
         with _environment_lock:
-            before = dict(os.environ)
+            before = {name: os.environ.get(name) for name in self._access.env}
             os.environ.update(self._access.env)
             try:
                 yield
             finally:
-                os.environ.clear()
-                os.environ.update(before)
+                # Only these: other threads read their own settings there at the same time.
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
 
 
 def resolve(pointer: ModelPointer, model: Model) -> Resolution:

@@ -6,7 +6,6 @@ Nothing here can fail polling: each registry has a task of its own, and what goe
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from modelvane.registry.access import read_access, read_secret
 from modelvane.registry.deliveries import path_of
 from modelvane.registry.subscription import RefusedError, Subscription, Wanted, Written
 from modelvane.registry.trouble import UnreachableError
+from modelvane.registry.worker import Worker
 from modelvane.spec import ModelRegistrySpec
 
 RENEW = timedelta(minutes=1)
@@ -72,7 +72,7 @@ class Registrar:
         self._renew_every = renew
         self._entries: dict[Key, _Entry] = {}
         self._removals: dict[_Place, asyncio.Task[None]] = {}
-        self._turns: dict[Key, threading.Lock] = {}
+        self._workers: dict[Key, Worker] = {}
 
     def set_registry(self, key: Key, uid: str, spec: ModelRegistrySpec | None, was_registered: bool = False) -> None:
         """Keep a webhook for a registry as its spec says now, or take it away when it is not wanted, or not there."""
@@ -179,7 +179,7 @@ class Registrar:
         description = f"Tells Modelvane of changes: ModelRegistry {entry.key.namespace}/{entry.key.name}"
         wanted = Wanted(entry.uid, url, entry.secrets[0], description)
         access = await read_access(self._kube, entry.key, entry.spec)
-        entry.written = await self._in_turn(entry.key, Subscription(access).ensure, wanted, entry.written)
+        entry.written = await self._in_turn(entry.key, access.uri, Subscription(access).ensure, wanted, entry.written)
         return "True", "Registered", f"MLflow tells of changes at {url}"
 
     async def _read_secrets(self, entry: _Entry) -> None:
@@ -203,14 +203,11 @@ class Registrar:
             )
         entry.secrets = tuple(filter(None, (data["secret"], data.get("previousSecret"))))
 
-    async def _in_turn(self, key: Key, call: Callable[..., T], *arguments: object) -> T:
-        """Call MLflow from a thread. One that nobody waits for any more may still be at it: the next comes after it."""
-
-        def run() -> T:
-            with self._turns.setdefault(key, threading.Lock()):
-                return call(*arguments)
-
-        return await asyncio.to_thread(run)
+    async def _in_turn(self, key: Key, uri: str, call: Callable[..., T], *arguments: object) -> T:
+        """Call MLflow from the thread of a registry: a call that nobody waits for any more may still be at it."""
+        if key not in self._workers:
+            self._workers[key] = Worker(f"{key.namespace}/{key.name} webhook")
+        return await self._workers[key].call(uri, call, *arguments)
 
     def _remove_later(self, key: Key, uid: str, spec: ModelRegistrySpec) -> None:
         task = asyncio.create_task(self._remove(key, uid, spec), name=f"remove webhook {key}")
@@ -220,6 +217,8 @@ class Registrar:
         def forget(ended: asyncio.Task[None]) -> None:
             if self._removals.get(place) is ended:
                 del self._removals[place]
+            if key not in self._entries and (worker := self._workers.pop(key, None)):
+                worker.close()
 
         task.add_done_callback(forget)
 
@@ -228,7 +227,7 @@ class Registrar:
         for left in reversed(range(REMOVALS)):
             try:
                 access = await read_access(self._kube, key, spec)
-                await self._in_turn(key, Subscription(access).remove, uid)
+                await self._in_turn(key, spec.uri, Subscription(access).remove, uid)
             except (UnreachableError, RefusedError) as error:
                 if left:
                     await asyncio.sleep(AGAIN.total_seconds())
