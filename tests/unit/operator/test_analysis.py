@@ -131,6 +131,50 @@ def test_a_difference_that_the_buckets_make_is_none() -> None:
     )
 
 
+SLOW, SLOWEST = figures(0, 0, 0, 100, 0, mean=0.4), figures(0, 0, 0, 0, 100, mean=0.52)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "expected"),
+    [
+        (
+            figures(0, 0, 0, 0, 100, mean=3),
+            SLOW,
+            failed("p95 >500ms against stable's 488ms is above maxLatencyIncrease 50% (mean 3s, stable 400ms)"),
+        ),
+        (
+            SLOWEST,
+            SLOW,
+            inconclusive(
+                "p95 >500ms against stable's 488ms is too coarse for maxLatencyIncrease 50% (mean 520ms, stable 400ms)"
+            ),
+        ),
+        (
+            SLOWEST,
+            SLOWEST,
+            inconclusive(
+                "p95 >500ms against stable's >500ms is too coarse for maxLatencyIncrease 50% (mean 520ms, stable 520ms)"
+            ),
+        ),
+        (
+            SLOWEST,
+            figures(0, 100, 0, 0, 0, mean=0.5),
+            failed("p95 >500ms against stable's 97.5ms is above maxLatencyIncrease 50% (mean 520ms, stable 500ms)"),
+        ),
+        (
+            SLOW,
+            SLOWEST,
+            passed("p95 488ms against stable's >500ms is within maxLatencyIncrease 50% (mean 400ms, stable 520ms)"),
+        ),
+    ],
+    ids=["the mean proves it", "nothing proves it", "of both", "the buckets prove it", "of stable alone"],
+)
+def test_latency_beyond_the_last_bucket_is_no_proof_of_being_within_an_increase(
+    candidate: Figures, stable: Figures, expected: Check
+) -> None:
+    assert judge(candidate, stable, maxLatencyIncrease="50%") == expected
+
+
 def test_a_slower_tail_fails_though_the_mean_is_as_before() -> None:
     tail = figures(300, 0, 0, 20, 0, mean=0.05)
     assert judge(tail, figures(300, 20, 0, 0, 0, mean=0.05), maxLatencyIncrease="20%").verdict is Verdict.FAILED
@@ -205,6 +249,17 @@ def test_no_limit_is_said_to_be_none() -> None:
             Comparison(200, 10, "input 3: 1 instead of 0"),
             "5%",
             passed("10 of 200 predictions differ from stable's (5%), within maxDifferent 5%: input 3: 1 instead of 0"),
+        ),
+        # 0.7 % of 1,000 is not 7 when it is calculated in floats.
+        (
+            Comparison(1000, 7),
+            "0.7%",
+            passed("7 of 1000 predictions differ from stable's (0.7%), within maxDifferent 0.7%"),
+        ),
+        (
+            Comparison(1000, 8),
+            "0.7%",
+            failed("8 of 1000 predictions differ from stable's (0.8%), above maxDifferent 0.7%"),
         ),
         (Comparison(3, 0), None, passed("0 of 3 predictions differ from stable's (0%)")),
         (Comparison(3, 3, "a"), None, passed("3 of 3 predictions differ from stable's (100%): a")),

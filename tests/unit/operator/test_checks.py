@@ -101,10 +101,26 @@ def test_a_comparison_is_told_once() -> None:
     assert (again, events) == (memory, ())
 
 
+@pytest.mark.parametrize(
+    ("comparison", "verdict"),
+    [
+        (Comparison(10, 3), "Failed"),
+        (Comparison(10, 0), "Passed"),
+        (Comparison(10, 0, trouble="input 11: no answer within 10 s"), "Inconclusive"),
+    ],
+)
+def test_the_verdict_of_a_comparison_is_remembered(comparison: Comparison, verdict: str) -> None:
+    memory, _ = noted(comparison=comparison)
+    assert memory.candidate is not None
+    assert memory.candidate.predictions is not None
+    assert memory.candidate.predictions.verdict == verdict
+
+
 def test_a_comparison_that_could_not_be_made_is_no_event() -> None:
     memory, events = noted(comparison=Comparison(0, 0, trouble="no input example"))
     assert memory.candidate is not None
-    assert memory.candidate.predictions == PredictionsSeen(compared=0, different=0, message="no input example")
+    expected = PredictionsSeen(compared=0, different=0, verdict="Inconclusive", message="no input example")
+    assert memory.candidate.predictions == expected
     assert events == ()
 
 

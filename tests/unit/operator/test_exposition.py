@@ -14,9 +14,9 @@ from modelvane_serving.metrics import BUCKETS, Metrics
 GUIDE = Path(__file__).parents[3] / "docs" / "analysis.md"
 
 
-def page(*answers: tuple[int, str, float]) -> str:
+def page(*answers: tuple[int, str, float], model: str = 'iris "v\\2"') -> str:
     """Let the serving program write a page after these answers: code, route and, for a prediction, seconds."""
-    metrics = Metrics(model='iris "v\\2"', version="3", revision="v3-0a1b2c3d")
+    metrics = Metrics(model=model, version="3", revision="v3-0a1b2c3d")
     for code, path, seconds in answers:
         metrics.count(code, path)
         if path.endswith(("invocations", "infer")):
@@ -53,6 +53,13 @@ def test_a_pod_that_was_never_asked_has_nought_requests() -> None:
     figures = read_figures(page())
     assert figures is not None
     assert (figures.requests, figures.buckets[-1]) == (0, (inf, 0))
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_newline_ends_a_line(end: str) -> None:
+    figures = read_figures(page((200, "/invocations", 0.5), model=f"a{end}b"))
+    assert figures is not None
+    assert figures.requests == 1
 
 
 def test_buckets_rise_to_an_infinite_one() -> None:

@@ -89,3 +89,9 @@ def test_inputs_are_the_lines_that_are_not_empty() -> None:
         b'{"inputs": [1]}',
         '{"inputs": ["ü"]}'.encode(),
     ]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_newline_ends_an_input(end: str) -> None:
+    line = json.dumps({"inputs": [f"a{end}b"]}, ensure_ascii=False)
+    assert read_inputs(f"{line}\r\n{line}\n") == [f"{line}\r".encode(), line.encode()]

@@ -183,7 +183,7 @@ class Analyst:
         ready = [pod for pod in workload.pods if pod.ready_since is not None and pod.ip] if workload else []
         looks = await asyncio.gather(*(self._read(pod) for pod in ready))
         reading = Reading(
-            now, {pod.name: look for pod, look in zip(ready, looks, strict=True) if not isinstance(look, str)}
+            now, {_process(pod): look for pod, look in zip(ready, looks, strict=True) if not isinstance(look, str)}
         )
         if workload is None or reading.pods:
             return reading, None
@@ -220,4 +220,9 @@ class Analyst:
 
 
 def _ready_since(workload: Workload | None) -> dict[str, datetime]:
-    return {pod.name: pod.ready_since for pod in workload.pods if pod.ready_since} if workload else {}
+    return {_process(pod): pod.ready_since for pod in workload.pods if pod.ready_since} if workload else {}
+
+
+def _process(pod: Pod) -> str:
+    """Name what counts: a container that restarts begins at 0 again, however far it has come by the next look."""
+    return f"{pod.name} {pod.container}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from modelvane.analysis.figures import Comparison
@@ -14,6 +15,9 @@ AT_ONCE = 4
 ANSWER_TIMEOUT = 10.0
 LONGEST = 60.0
 """Seconds for all inputs together."""
+READER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compare")
+"""Where answers are read as JSON, off the loop because they may have a million numbers, and whatever the number of
+rollouts one at a time, because they take many times their length of memory."""
 
 
 async def compare_revisions(
@@ -31,6 +35,8 @@ async def compare_revisions(
         if example.status != 200:
             return _nothing(f"version {candidate.version} has no input example to compare predictions with")
         inputs = [example.body]
+    if not inputs:
+        return _nothing("the ConfigMap that analysis.predictions names is empty, expected an input on each line")
     parts: dict[int, Comparison] = {}
     waiting = iter(enumerate(inputs, 1))
 
@@ -58,11 +64,11 @@ async def _compare(pods: Pods, pair: tuple[Pod, Pod], number: int, body: bytes, 
         return _nothing(f"input {number}: {error}")
     if theirs.status != 200:
         return Comparison(0, 0)
+    loop = asyncio.get_running_loop()
     if ours.status != 200:
-        count = count_predictions(theirs.body)
+        count = await loop.run_in_executor(READER, count_predictions, theirs.body)
         return Comparison(count, count, f"input {number}: status {ours.status} instead of 200")
-    # In a thread: an answer may have millions of numbers.
-    found = await asyncio.to_thread(compare_answers, ours.body, theirs.body, tolerance)
+    found = await loop.run_in_executor(READER, compare_answers, ours.body, theirs.body, tolerance)
     return replace(found, example=f"input {number}: {found.example}") if found.example else found
 
 

@@ -18,7 +18,8 @@ def read_figures(page: str) -> Figures | None:
     Only answers to predictions count: not those to probes, to a scraper, or to a path that does not exist.
     """
     # A custom image may have thousands of series of its own, and the parser takes its time with each.
-    lines = [line for line in page.splitlines() if line.startswith(SERIES)]
+    # Nothing but a newline ends a line of it: the name of a model may hold what Unicode calls one.
+    lines = [line for line in page.split("\n") if line.startswith(SERIES)]
     try:
         return _read("\n".join(lines) + "\n")
     except (ValueError, KeyError, IndexError, OverflowError):

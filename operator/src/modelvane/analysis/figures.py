@@ -79,7 +79,7 @@ class Figures:
     def since(self, earlier: "Figures") -> "Figures":
         """Return what was counted after an earlier reading of the same pod.
 
-        A count that went down shows that the process began anew: then all that it counted is new.
+        A count that went down shows that the process began anew, a moment ago: then all that it counted is new.
         """
         requests, errors = self.requests - earlier.requests, self.errors - earlier.errors
         before = dict(earlier.buckets)
@@ -100,7 +100,10 @@ def _add_buckets(one: Buckets, other: Buckets) -> Buckets:
 
 @dataclass(frozen=True)
 class Reading:
-    """The pods of one revision that answered, and what each has counted since its start."""
+    """The pods of one revision that answered, and what each has counted since its start.
+
+    A pod whose container has restarted is another one here.
+    """
 
     at: datetime
     pods: Mapping[str, Figures] = field(default_factory=dict)

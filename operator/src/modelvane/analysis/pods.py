@@ -10,8 +10,10 @@ from yarl import URL
 from modelvane.engine.state import Pod
 
 SERVING_PORT = 8080
-LONGEST_ANSWER = 16 * 1024 * 1024
-"""Bytes; a prediction may be large, but not so large that a few of them fill the operator's memory."""
+MIB = 1024 * 1024
+LONGEST_PAGE = 16 * MIB
+LONGEST_PREDICTION = 2 * MIB
+"""Bytes. Read as JSON it takes several times as much of the operator's memory, which the chart limits."""
 
 
 class NoAnswerError(Exception):
@@ -27,17 +29,17 @@ class Answer:
 
 
 async def fetch(
-    session: aiohttp.ClientSession, method: str, url: URL, within: float, body: bytes | None = None
+    session: aiohttp.ClientSession, url: URL, within: float, body: bytes | None = None, longest: int = LONGEST_PAGE
 ) -> Answer:
     """Ask once. Redirects are not followed: an answer comes from where it was asked for, or not at all."""
-    headers = {"Content-Type": "application/json"} if body is not None else {}
+    method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
     try:
         async with (
             asyncio.timeout(within),
             session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
         ):
-            content = await response.content.read(LONGEST_ANSWER + 1)
-            while len(content) <= LONGEST_ANSWER and (more := await response.content.read(LONGEST_ANSWER)):
+            content = await response.content.read(longest + 1)
+            while len(content) <= longest and (more := await response.content.read(longest)):
                 content += more
     except TimeoutError:
         raise NoAnswerError(f"no answer within {within:g} s") from None
@@ -47,8 +49,8 @@ async def fetch(
         raise NoAnswerError(f"no connection ({os.strerror(error.os_error.errno or 0)})") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NoAnswerError(f"no usable answer ({type(error).__name__})") from None
-    if len(content) > LONGEST_ANSWER:
-        raise NoAnswerError(f"an answer of more than {LONGEST_ANSWER} bytes")
+    if len(content) > longest:
+        raise NoAnswerError(f"an answer of more than {longest // MIB} MiB")
     return Answer(response.status, content)
 
 
@@ -72,11 +74,11 @@ class Pods:
 
     async def get(self, pod: Pod, path: str, within: float) -> Answer:
         """Ask a pod for a page."""
-        return await fetch(self.session, "GET", self._url(pod, path), within)
+        return await fetch(self.session, self._url(pod, path), within)
 
     async def predict(self, pod: Pod, body: bytes, within: float) -> Answer:
         """Ask a pod for a prediction."""
-        return await fetch(self.session, "POST", self._url(pod, "/invocations"), within, body)
+        return await fetch(self.session, self._url(pod, "/invocations"), within, body, LONGEST_PREDICTION)
 
     async def close(self) -> None:
         """Close the session."""

@@ -11,23 +11,26 @@ LONGEST_EXAMPLE = 80
 
 
 def read_inputs(text: str) -> list[bytes]:
-    """Read recorded inputs: on each line one body for /invocations."""
-    return [line.encode() for line in text.splitlines() if line.strip()]
+    """Read recorded inputs: on each line one body for /invocations. JSON may hold what Unicode calls a line's end."""
+    return [line.encode() for line in text.split("\n") if line.strip()]
 
 
 def compare_answers(candidate: bytes, stable: bytes, tolerance: float) -> Comparison:
     """Compare what both answered to one input: prediction by prediction where both have as many, else as a whole."""
     try:
         ours, theirs = _predictions(json.loads(candidate)), _predictions(json.loads(stable))
-        pairs = list(zip(ours, theirs, strict=True)) if len(ours) == len(theirs) else [(ours, theirs)]
-        differing = [(one, other) for one, other in pairs if not _alike(one, other, tolerance)]
+        if len(ours) != len(theirs):
+            ours, theirs = [ours], [theirs]
+        # Of a million that differ no list is made.
+        different, example = 0, None
+        for one, other in zip(ours, theirs, strict=True):
+            if not _alike(one, other, tolerance):
+                different += 1
+                example = example or f"{_show(one)} instead of {_show(other)}"
     except (ValueError, RecursionError, OverflowError):  # An integer may have more digits than a float can hold.
         same = candidate == stable
         return Comparison(1, 0 if same else 1, None if same else "the answers cannot be compared as JSON and differ")
-    if not differing:
-        return Comparison(len(pairs), 0)
-    one, other = differing[0]
-    return Comparison(len(pairs), len(differing), f"{_show(one)} instead of {_show(other)}")
+    return Comparison(len(ours), different, example)
 
 
 def count_predictions(answer: bytes) -> int:

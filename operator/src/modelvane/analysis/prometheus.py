@@ -37,7 +37,7 @@ async def _ask(
     try:
         # Whatever the address holds, nothing but a query is asked.
         url = URL(address).joinpath("api", "v1", "query").with_query(query=fill(query.query, variables))
-        answer = await fetch(session, "GET", url, TIMEOUT)
+        answer = await fetch(session, url, TIMEOUT)
     except (NoAnswerError, ValueError) as error:
         return f"Prometheus at {address} gives {error}"
     try:

@@ -92,7 +92,7 @@ class Replay:
                     example = await self._example(line)
                     if example is None:
                         await asyncio.sleep(RETRY)
-                        continue
+                    continue  # Meanwhile its pods may have gone, or enough requests come by themselves.
                 if len(in_flight) < AT_ONCE:
                     turn += 1
                     task = asyncio.create_task(self._send_one(line, line.pods[turn % len(line.pods)], example))

@@ -152,6 +152,7 @@ def _compare_latency(limit: float, m: Measurement) -> Finding:
 
     It is an estimate within a bucket, so two revisions that are alike but fall on either side of a bound seem far
     apart. Such a difference counts only where the buckets prove it or the mean, which is exact, has grown as much.
+    Beyond the last bound there is no estimate: what is not proven there may still be so.
     """
     wanted = f"maxLatencyIncrease {format_percent(limit)}"
     ours, theirs = m.candidate, m.stable
@@ -161,9 +162,12 @@ def _compare_latency(limit: float, m: Measurement) -> Finding:
         return Verdict.INCONCLUSIVE, f"p95 is not known of both revisions, so {wanted} cannot be judged"
     said = f"p95 {_quantile(ours, 0.95)} against stable's {_quantile(theirs, 0.95)}"
     means = f"mean {_latency(ours.mean or 0)}, stable {_latency(theirs.mean or 0)}"
-    above = value > reference * (1 + limit) + ROUNDING
+    beyond = within[1] == inf
+    above = beyond or value > reference * (1 + limit) + ROUNDING
     proven = within[0] >= beside[1] * (1 + limit)
     slower = (ours.mean or 0) > (theirs.mean or 0) * (1 + limit) + ROUNDING
+    if beyond and not proven and not slower:
+        return Verdict.INCONCLUSIVE, f"{said} is too coarse for {wanted} ({means})"
     if above and not proven and not slower:
         return Verdict.PASSED, f"{said} is no proof of more than {wanted}: the buckets are coarser ({means})"
     return _found(above), f"{said} is {_side(above)} {wanted} ({means})"

@@ -85,6 +85,7 @@ def read_pod(pod: Object) -> Pod:
         waiting_for=None if is_ready else _waiting_for(conditions, containers),
         digest=next(filter(None, map(_digest, containers)), None),
         ip=status.get("podIP"),
+        container=next((c.get("containerID") for c in containers if c["name"] == "serve"), None),
     )
 
 

@@ -21,7 +21,12 @@ def _note_comparison(o: Observed, candidate: Candidate) -> tuple[Candidate, tupl
     if wanted is None or o.comparison is None:
         return candidate, ()
     check = verdict.compare(wanted, o.comparison)
-    seen = PredictionsSeen(compared=o.comparison.compared, different=o.comparison.different, message=check.message)
+    seen = PredictionsSeen(
+        compared=o.comparison.compared,
+        different=o.comparison.different,
+        verdict=check.verdict.value,
+        message=check.message,
+    )
     if seen == candidate.predictions:
         return candidate, ()
     event = Event("PredictionsCompared", f"version {candidate.version}: {check.message}")

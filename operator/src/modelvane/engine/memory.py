@@ -72,10 +72,14 @@ class AnalysisSeen(Shape):
 
 
 class PredictionsSeen(Shape):
-    """How many answers of a candidate differ from stable's."""
+    """How many answers of a candidate differ from stable's.
+
+    An operator that knew no verdict of it wrote none: then they are compared anew.
+    """
 
     compared: int
     different: int
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
     message: str
 
 

@@ -6,7 +6,6 @@ Every rollout is the same walk: verify, compare predictions, mirror, then the st
 from dataclasses import replace
 from datetime import timedelta
 
-from modelvane.analysis.verdict import ROUNDING
 from modelvane.engine.memory import PredictionsSeen
 from modelvane.engine.stage import Situation, Stage, Step, describe_pause, hold, stay
 from modelvane.engine.state import Failure
@@ -71,8 +70,7 @@ def _judge_traffic(s: Situation, step: Step) -> Failure | None:
     if s.analysis is None:
         return None
     seen, failed, compared = s.memory.analysis, s.memory.failed_checks or 0, s.memory.predictions
-    most = s.analysis.predictions.max_different if s.analysis.predictions else None
-    if compared and compared.compared and most is not None and _differ(compared, most):
+    if s.analysis.predictions and compared and compared.verdict == "Failed":
         return Failure(REASON_PREDICTIONS_DIFFER, compared.message, permanent=True)
     if seen and failed >= s.analysis.failure_limit:
         return Failure(REASON_ANALYSIS_FAILED, f"{failed} checks failed, the last one: {seen.message}", permanent=True)
@@ -81,20 +79,18 @@ def _judge_traffic(s: Situation, step: Step) -> Failure | None:
     return None
 
 
-def _differ(seen: PredictionsSeen, most: float) -> bool:
-    return seen.different / seen.compared > most + ROUNDING
-
-
 def _before_traffic(s: Situation) -> Step | None:
     """Return the step of a candidate that may have no real traffic yet, or None when it may."""
+    mirroring = s.memory.mirror_percent is not None
+    if s.skip and mirroring:
+        return None  # Also while its pods are away: who asks to go on is heard.
     if not s.ready:
         return verifying(s)
-    mirroring = s.memory.mirror_percent is not None
     wanted, seen = s.analysis.predictions if s.analysis else None, s.memory.predictions
     if s.analysis and wanted and not mirroring and not s.skip and not _is_compared(wanted, seen):
         message = seen.message if seen else "its predictions are being compared with stable's"
         here = Step(1, 0, message, wake_after=timedelta(seconds=1))
-        if s.held or seen is None:
+        if s.held or seen is None or seen.verdict is None:
             return hold(s, here)
         if s.analysis.on_inconclusive == "RollBack":
             return replace(here, inconclusive=True)
@@ -106,9 +102,9 @@ def _before_traffic(s: Situation) -> Step | None:
     need = pods_for(mirror.percent, s.wanted, exact=True)
     text = f"it gets copies of {mirror.percent}% of the requests{describe_pause(Pause(duration=mirror.duration))}"
     stage = Stage(None, None, 0, need, s.settled >= need, text, mirror.percent)
-    return stay(replace(s, skip=s.skip and mirroring), stage, Pause(duration=mirror.duration))
+    return stay(replace(s, skip=False), stage, Pause(duration=mirror.duration))
 
 
 def _is_compared(wanted: Predictions, seen: PredictionsSeen | None) -> bool:
     """Say whether the comparison is over. Without a limit it is only told, so whatever came of it is enough."""
-    return seen is not None and (seen.compared > 0 or wanted.max_different is None)
+    return seen is not None and (seen.verdict in ("Passed", "Failed") or wanted.max_different is None)

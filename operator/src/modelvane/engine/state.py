@@ -101,6 +101,8 @@ class Pod:
     waiting_for: str | None = None
     digest: str | None = None
     ip: str | None = None
+    container: str | None = None
+    """The ID of the container that serves: it gets another one when it restarts."""
 
 
 @dataclass(frozen=True)
