@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer
 
-from modelvane.spec import Shape
+from modelvane.spec import ModelDeploymentSpec, Shape
 
 
 def format_time(value: datetime) -> str:
@@ -138,6 +138,15 @@ class HistoryEntry(Shape):
     finished_at: Time
     outcome: Outcome
     message: str
+
+    def about(self, spec: ModelDeploymentSpec) -> str | None:
+        """Return the name of the model, or None if it is one of another registry than the one followed now."""
+        if self.pointer is None:
+            return spec.model.name
+        registry, _, uri = self.pointer.partition(": models:/")
+        # MLflow takes no slash in a model's name and no @ in an alias.
+        name = uri.rpartition("/" if "/" in uri else "@")[0]
+        return name if registry == spec.registry_ref.name else None
 
 
 class Handled(Shape):

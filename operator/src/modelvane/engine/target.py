@@ -10,6 +10,7 @@ from modelvane.engine import ledger
 from modelvane.engine.memory import Desired, Memory, Stable
 from modelvane.engine.state import Absent, Event, Found, NotReady, Observed, Revision, Unreachable, Workload
 from modelvane.names import CONDITION_REGISTRY
+from modelvane.spec import ModelDeploymentSpec
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,6 @@ class Target:
     """Where the rollout should go: to a revision, to nowhere because the pointer is gone, or not at all for now."""
 
     revision: Revision | None = None
-    removed: bool = False
     frozen: bool = False
 
 
@@ -77,7 +77,7 @@ def choose_target(o: Observed, memory: Memory) -> Target:
     if o.spec.suspend or o.template_hash is None:
         return Target(frozen=True)
     if isinstance(o.resolution, Absent):
-        return Target(removed=True)
+        return Target()
     desired = memory.desired
     if desired is None or desired.pointer != o.spec.pointer or desired.version is None:
         return Target(frozen=True)
@@ -86,11 +86,15 @@ def choose_target(o: Observed, memory: Memory) -> Target:
     if not isinstance(o.resolution, Found) and not running:
         return Target(frozen=True)  # No rollout starts on what the registry said some time ago.
     if memory.stable is None and ledger.find_rejection(memory, revision):
-        return Target(_last_good(memory, o.template_hash) or revision)
+        return Target(_last_good(o.spec, memory, o.template_hash) or revision)
     return Target(revision)
 
 
-def _last_good(memory: Memory, template_hash: str) -> Revision | None:
-    """Find a version that served before, for when stable's Deployment was deleted and the wanted one is rejected."""
-    promoted = (Revision(e.version, template_hash) for e in memory.history if e.outcome == "Promoted")
+def _last_good(spec: ModelDeploymentSpec, memory: Memory, template_hash: str) -> Revision | None:
+    """Find a version that served before, for when stable's Deployment was deleted and the wanted one is rejected.
+
+    The history may tell of another model too, whose versions nobody asks for any more.
+    """
+    mine = (e for e in memory.history if e.outcome == "Promoted" and e.about(spec) == spec.model.name)
+    promoted = (Revision(e.version, template_hash) for e in mine)
     return next((revision for revision in promoted if not ledger.find_rejection(memory, revision)), None)

@@ -62,7 +62,7 @@ def _sentences(memory: Memory, spec: ModelDeploymentSpec) -> Iterator[tuple[Hist
     """Go through the history from its oldest entry on: what is to be said about which version of which model."""
     serving: tuple[str, str] | None = None
     for entry in reversed(memory.history):
-        model = _model(entry, spec)
+        model = entry.about(spec)
         if model is None:
             serving = None if entry.outcome == "Promoted" else serving
             continue
@@ -73,16 +73,6 @@ def _sentences(memory: Memory, spec: ModelDeploymentSpec) -> Iterator[tuple[Hist
                 yield entry, *serving, f"Replaced {when} by {other}"
             serving = (model, entry.version)
         yield entry, model, entry.version, f"{entry.outcome} {when} {_short(entry.message)}"
-
-
-def _model(entry: HistoryEntry, spec: ModelDeploymentSpec) -> str | None:
-    """Return the model that an entry is about, or None if it is one of another registry than the one followed now."""
-    if entry.pointer is None:
-        return spec.model.name
-    registry, _, uri = entry.pointer.partition(": models:/")
-    # MLflow takes no slash in a model's name and no @ in an alias.
-    name = uri.rpartition("/" if "/" in uri else "@")[0]
-    return name if registry == spec.registry_ref.name else None
 
 
 def _short(message: str) -> str:
