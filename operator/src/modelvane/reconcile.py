@@ -83,7 +83,7 @@ class Reconciler:
             status = build_invalid_status(memory, generation, explain_invalid(error), now)
             await self._write_status(resource, memory, status)
             return RESYNC
-        observed = await self._observer.observe(key, resource, spec)
+        observed = await self._observer.observe(key, resource, spec, now)
         plan = self._write_back(key, observed, decide(observed, now))
         refusal = await self._apply(key, observed, plan)
         if refusal is not None and refusal.reason in (REASON_SERVICE_REFUSED, REASON_ROUTE_REFUSED):

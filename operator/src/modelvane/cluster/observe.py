@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -44,8 +44,11 @@ class Observer:
         self._poller = poller
         self._analyst = analyst
 
-    async def observe(self, key: Key, resource: Object, spec: ModelDeploymentSpec) -> Observed:
-        """Take the snapshot that one decision is made from."""
+    async def observe(self, key: Key, resource: Object, spec: ModelDeploymentSpec, now: datetime) -> Observed:
+        """Take the snapshot that one decision is made from.
+
+        `now` is the time of that decision: a check that is later than the step that it lets begin would count for it.
+        """
         where = Key("ModelRegistry", key.namespace, spec.registry_ref.name)
         selector = label_selector(service_selector(key.name, None))
         # The pods are read after the Deployments, so a Deployment is never missing pods that it had when it was read.
@@ -95,13 +98,13 @@ class Observer:
                 route=routed.pop("route", None),
                 backends=backends,
             ),
-            mirror_problem=await find_mirror_problem(self._kube, key, spec) if memory.candidate else None,
+            mirror_problem=await find_mirror_problem(self._kube, key, spec),
             **routed,
-            **await self._measure(key, spec, memory, workloads),
+            **await self._measure(key, spec, memory, workloads, now),
         )
 
     async def _measure(
-        self, key: Key, spec: ModelDeploymentSpec, memory: Memory, workloads: tuple[Workload, ...]
+        self, key: Key, spec: ModelDeploymentSpec, memory: Memory, workloads: tuple[Workload, ...], now: datetime
     ) -> dict[str, Any]:
         """Ask the pods what the rollout in progress needs to know, as fields of an `Observed`."""
         candidate = memory.candidate
@@ -110,7 +113,7 @@ class Observer:
             self._analyst.forget(key)
             return {}
         serving = next((w for w in workloads if memory.stable and w.revision == memory.stable.revision), None)
-        seen, now = candidate.analysis, datetime.now(UTC)
+        seen = candidate.analysis
         # A candidate that has traffic is judged while it waits for the pods of its next step, too.
         start = candidate.step_started_at or (candidate.since if candidate.weight else None)
         if start and seen and seen.verdict != "Inconclusive":
