@@ -79,6 +79,16 @@ def test_pause_holds_a_rollout_and_resume_lets_it_go_on_where_it_was() -> None:
     assert told(builder)[0] == ("Resumed", "resume: the rollout of version 2 goes on")
 
 
+def test_of_pause_and_resume_at_once_pause_wins_and_both_are_answered() -> None:
+    plan = decide(on_step().annotated(pause="a", resume="b").observed(), NOW)
+    assert plan.memory.candidate is not None
+    assert (plan.memory.candidate.paused, plan.memory.candidate.step) == ("Request", 1)
+    assert answer(plan) == (
+        "resume: the rollout of version 2 goes on without waiting for the end of its step; "
+        "pause: the rollout of version 2 is paused"
+    )
+
+
 @pytest.mark.parametrize("paused", ["Step", "Inconclusive", None])
 def test_resume_ends_a_step(paused: str | None) -> None:
     builder = on_step(paused).annotated(resume="a")

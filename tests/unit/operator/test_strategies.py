@@ -243,6 +243,16 @@ def test_a_rollout_that_a_person_paused_is_never_promoted(
         assert (step.promote, step.paused) == (False, "Request")
 
 
+@pytest.mark.parametrize("strategy", [rolling_update, canary])
+@pytest.mark.parametrize(("weight", "stays"), [(0, 0), (20, 20), (90, 50)])
+def test_a_rollout_that_a_person_paused_gets_no_more_traffic(
+    strategy: Callable[[Situation], Step], weight: int, stays: int
+) -> None:
+    held = running(2 if strategy is canary else 1, STARTED, weight=weight, **HELD)
+    s = situation(CANDIDATES["one of 2"], strategy=STEPS, exact=True, analysis=ANALYSIS, remembered=held)
+    assert strategy(s).weight == stays
+
+
 def test_a_paused_blue_green_rollout_does_not_switch_nor_run_out_of_time() -> None:
     step = blue_green(situation(CANDIDATES["all"], analysis=ANALYSIS, remembered=running(**HELD)))
     assert (step.weight, step.step_started_at) == (0, None)
@@ -261,9 +271,10 @@ def test_a_person_who_asks_to_go_on_needs_no_check() -> None:
 @pytest.mark.parametrize("strategy", [rolling_update, blue_green, canary])
 def test_a_person_who_asks_to_go_on_is_heard_while_a_pod_is_missing(strategy: Callable[[Situation], Step]) -> None:
     lost = running(started=STARTED, weight=50)
-    s = situation(CANDIDATES["one of 2"], wanted=4, strategy=STEPS, analysis=ANALYSIS, skip=True, remembered=lost)
-    step = strategy(s)
-    assert (step.step, step.promote) == (2, False)
+    for candidate in (CANDIDATES["one of 2"], CANDIDATES["lost"]):
+        s = situation(candidate, wanted=4, strategy=STEPS, analysis=ANALYSIS, skip=True, remembered=lost)
+        step = strategy(s)
+        assert (step.step, step.promote) == (2, False)
 
 
 @pytest.mark.parametrize("strategy", [rolling_update, blue_green])

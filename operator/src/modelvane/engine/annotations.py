@@ -19,8 +19,8 @@ from modelvane.names import (
 )
 
 _ANNOTATIONS = {
-    "pause": ANNOTATION_PAUSE,
     "resume": ANNOTATION_RESUME,
+    "pause": ANNOTATION_PAUSE,
     "abort": ANNOTATION_ABORT,
     "retry": ANNOTATION_RETRY,
     "restart": ANNOTATION_RESTART,
@@ -49,7 +49,7 @@ def answer_requests(o: Observed, memory: Memory) -> Answered:
     answered = Answered(memory, suspended=o.spec.suspend)
     for name in new:
         answered = _ANSWERS[name](answered)
-    answer = answered.events[-1].message if answered.events else handled.answer
+    answer = "; ".join(event.message for event in answered.events) or handled.answer
     after = Handled(**asked, answer=answer if any(asked.values()) else None)
     kept = None if after == Handled() else after
     memory = answered.memory.model_copy(update={"handled": kept})
@@ -61,7 +61,8 @@ def _pause(a: Answered) -> Answered:
     if candidate is None:
         return _say(a, "NothingToPause", "pause: no rollout is in progress")
     message = f"pause: the rollout of version {candidate.version} is paused"
-    return _say(replace(a, memory=_paused(a.memory, candidate, "Request")), "Paused", message)
+    # Of two that come at once, as while the operator was away, the careful one wins.
+    return _say(replace(a, memory=_paused(a.memory, candidate, "Request"), skip=False), "Paused", message)
 
 
 def _resume(a: Answered) -> Answered:

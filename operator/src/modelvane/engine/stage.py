@@ -140,7 +140,8 @@ def stand(s: Situation, stage: Stage) -> Step:
     unsettled = s.ready > s.settled or s.ready >= stage.replicas
     step = Step(
         stage.replicas,
-        stage.weight,
+        # Paused, it loses what its pods no longer carry, and gets nothing more.
+        min(stage.weight, s.memory.weight or 0) if s.held else stage.weight,
         stage.message,
         step=stage.step,
         steps=stage.steps,

@@ -22,9 +22,9 @@ def rolling_update(s: Situation) -> Step:
     Stable keeps all its pods until after the promotion, so capacity never falls. A candidate that is warm already, as
     after a pointer that moves back, is ready and settled: it is promoted in its first step.
     """
+    s, step = _go_on(s)
     if not s.ready:
         return verifying(s)
-    s, step = _go_on(s)
     share = min(100 * s.settled // s.wanted, 50 if s.analysis else 99) if s.exact else 50
     complete = s.settled >= s.wanted and not (s.analysis and s.others_serve and not s.exact)
     stage = Stage(step, 1, share, s.wanted, complete, f"{min(s.ready, s.wanted)} of {s.wanted} pods are ready")
@@ -33,9 +33,9 @@ def rolling_update(s: Situation) -> Step:
 
 def blue_green(s: Situation) -> Step:
     """Bring up all pods without traffic, then give them all of it at once. Stable stays whole until the promotion."""
+    s, step = _go_on(s)
     if not s.ready:
         return verifying(s)
-    s, step = _go_on(s)
     all_there = s.settled >= s.wanted and s.routable
     if not _holds_all(s) and (s.held or not all_there):
         waiting = f"{min(s.ready, s.wanted)} of {s.wanted} pods are ready, none gets traffic yet"
@@ -57,6 +57,9 @@ def _holds_all(s: Situation) -> bool:
 
 def canary(s: Situation) -> Step:
     """Follow the steps: each has a weight, a number of pods that carry it, and an end."""
+    if s.skip and s.memory.step and s.memory.step_started_at:
+        # A person who asks to go on is heard even while pods are missing: the weight only follows when they are back.
+        s = _next_step(s, s.memory.step)
     if not s.ready:
         return verifying(s)
     steps = s.strategy.steps
@@ -76,12 +79,7 @@ def canary(s: Situation) -> Step:
     else:
         message = f"step {index} of {count}: {min(s.ready, need)} of {need} pods are ready for weight {step.weight}"
     stage = Stage(index, count, _carried(s, steps[:index]), need, complete, message)
-    # A person who asks to go on is heard even while pods are missing: the weight only follows when they are back.
-    staying = None if s.skip and s.memory.step_started_at else stay(s, stage, step.pause or AT_ONCE)
-    if staying:
-        return staying
-    later = s.memory.model_copy(update={"step": index + 1, "step_started_at": None})
-    return canary(replace(s, memory=later, skip=False))
+    return stay(s, stage, step.pause or AT_ONCE) or canary(_next_step(s, index))
 
 
 STRATEGIES: Mapping[str, Callable[[Situation], Step]] = {
@@ -113,8 +111,15 @@ def verifying(s: Situation) -> Step:
 
 def _go_on(s: Situation) -> tuple[Situation, int]:
     """Return the step of a strategy that has one. Past it, nothing is judged: a person asked to go on."""
-    over = s.skip or (s.memory.step or 1) > 1
-    return (replace(s, analysis=None, skip=False), 2) if over else (s, 1)
+    if not s.skip and (s.memory.step or 1) == 1:
+        return s, 1
+    over = s.memory.model_copy(update={"step": 2})
+    return replace(s, memory=over, analysis=None, skip=False), 2
+
+
+def _next_step(s: Situation, index: int) -> Situation:
+    later = s.memory.model_copy(update={"step": index + 1, "step_started_at": None})
+    return replace(s, memory=later, skip=False)
 
 
 def _promote(s: Situation, message: str, step: int, steps: int) -> Step:
