@@ -34,6 +34,7 @@ GOOD = (condition("Accepted", "True"), condition("ResolvedRefs", "True"))
         (route(parent(ON_EDGE, *GOOD)), (EDGE,), (True, None)),
         (route(parent(ON_EDGE, *GOOD)), (EDGE, INNER), (False, None)),
         (route(parent(ON_EDGE, *GOOD), parent({"name": "inner"}, *GOOD)), (EDGE, INNER), (True, None)),
+        (route(parent(ON_EDGE, *GOOD), parent(ON_EDGE, *GOOD)), (EDGE, INNER), (False, None)),
         (route(parent({"name": "edge"}, *GOOD)), (EDGE,), (False, None)),
         (route(parent(ON_EDGE, condition("Accepted", "True", generation=1))), (EDGE,), (False, None)),
         (
@@ -53,6 +54,7 @@ GOOD = (condition("Accepted", "True"), condition("ResolvedRefs", "True"))
         "accepted",
         "one of two accepted",
         "both accepted",
+        "one of two accepted by two controllers",
         "a gateway of the same name elsewhere",
         "accepted as it was before",
         "refused",

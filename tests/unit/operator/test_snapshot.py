@@ -116,6 +116,8 @@ def test_pods_whose_deployment_is_gone_are_strays_until_they_are_deleted() -> No
     workload = read_workload(deployment(), [pod()])
     assert count_strays([pod(), pod(labels={REVISION: "v0-z"})], [workload]) == 1
     assert count_strays([pod(labels={REVISION: "v0-z"}, deletionTimestamp=CREATED)], [workload]) == 0
+    evicted = {**pod(labels={REVISION: "v0-z"}), "status": {"phase": "Failed"}}
+    assert count_strays([evicted], [workload]) == 0
 
 
 def test_the_cluster_not_letting_pods_be_made_is_seen() -> None:

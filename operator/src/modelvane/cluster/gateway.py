@@ -18,8 +18,9 @@ def read_route(route: Object, wanted: Sequence[ParentRef], namespace: str) -> tu
     """Say whether every gateway takes a route as it is now, and if one does not, why."""
     generation = route["metadata"].get("generation", 0)
     statuses = route.get("status", {}).get("parents") or ()
-    accepted = 0
+    accepted = True
     for parent in wanted:
+        taken = False
         for status in statuses:
             if not _is_about(status.get("parentRef", {}), parent, namespace):
                 continue
@@ -32,8 +33,9 @@ def read_route(route: Object, wanted: Sequence[ParentRef], namespace: str) -> tu
                 return False, f"Gateway {parent.name} says {refused['reason']}: {refused.get('message', '')}".rstrip(
                     ": "
                 )
-            accepted += any(c["type"] == "Accepted" and c["status"] == "True" for c in current)
-    return accepted >= len(wanted), None
+            taken = taken or any(c["type"] == "Accepted" and c["status"] == "True" for c in current)
+        accepted = accepted and taken
+    return accepted, None
 
 
 def missing_feature(gateway_class: Object, percent: int) -> str | None:

@@ -46,9 +46,8 @@ def read_workload(deployment: Object, pods: Iterable[Object]) -> Workload:
         pod
         for pod in pods
         if pod["metadata"].get("labels", {}).get(LABEL_REVISION) == labels[LABEL_REVISION]
-        and not pod["metadata"].get("deletionTimestamp")
+        and _lives(pod)
         and parse_time(pod["metadata"]["creationTimestamp"]) >= created
-        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
     )
     return Workload(
         name=metadata["name"],
@@ -67,8 +66,13 @@ def read_workload(deployment: Object, pods: Iterable[Object]) -> Workload:
 def count_strays(pods: Iterable[Object], workloads: Collection[Workload]) -> int:
     """Count the pods whose Deployment is gone but which still serve until the cluster has cleaned up."""
     revisions = {workload.revision for workload in workloads}
-    living = (pod["metadata"] for pod in pods if not pod["metadata"].get("deletionTimestamp"))
-    return sum(metadata.get("labels", {}).get(LABEL_REVISION) not in revisions for metadata in living)
+    return sum(pod["metadata"].get("labels", {}).get(LABEL_REVISION) not in revisions for pod in filter(_lives, pods))
+
+
+def _lives(pod: Object) -> bool:
+    """Say whether a pod gets requests, or may: one that is being deleted, or has ended as by an eviction, does not."""
+    ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return not ended and not pod["metadata"].get("deletionTimestamp")
 
 
 def read_pod(pod: Object) -> Pod:
