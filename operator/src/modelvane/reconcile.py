@@ -23,6 +23,7 @@ from modelvane.engine.decide import REFUSAL_RETRY, decide
 from modelvane.engine.memory import Memory
 from modelvane.engine.state import Event, Hold, Key, Observed, Plan
 from modelvane.engine.status import build_invalid_status, build_status, with_status
+from modelvane.engine.traffic import only_for_stable
 from modelvane.names import ANNOTATION_APPLIED, deployment_name
 from modelvane.queue import TryAgainError
 from modelvane.registries import RESYNC, RegistryReconciler
@@ -34,6 +35,7 @@ from modelvane.spec import ModelDeploymentSpec
 REASON_SERVICE_REFUSED = "ServiceRefused"
 REASON_ROUTE_REFUSED = "RouteRefused"
 REASON_DEPLOYMENT_REFUSED = "DeploymentRefused"
+TRAFFIC_REFUSED = (REASON_SERVICE_REFUSED, REASON_ROUTE_REFUSED)
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class Reconciler:
         observed = await self._observer.observe(key, resource, spec, now)
         plan = self._write_back(key, observed, decide(observed, now))
         refusal = await self._apply(key, observed, plan)
-        if refusal is not None and refusal.reason in (REASON_SERVICE_REFUSED, REASON_ROUTE_REFUSED):
+        if refusal is not None and refusal.reason in TRAFFIC_REFUSED:
             # The traffic did not move, so nothing that depends on it has happened.
             plan = Plan(observed.memory)
         await self._write_status(resource, observed.memory, build_status(observed, plan, refusal, now))
@@ -112,8 +114,27 @@ class Reconciler:
         """Write the children. What the API server refuses stops nothing that is healthy; it is reported.
 
         The traffic comes first: it only ever goes to pods that were seen ready, and a Service that selects every
-        revision must be narrowed before another revision is made.
+        revision must be narrowed before another revision is made. While it cannot be moved, stable alone is seen to.
         """
+        refusal = await self._apply_traffic(key, o, plan)
+        if refusal is not None:
+            plan = only_for_stable(o, plan)
+        for revision, replicas in plan.create:
+            if deployment_name(o.name, revision.name) in o.taken:
+                continue
+            manifest = manifests.build_deployment(o, revision, replicas, self._settings.serving_image)
+            try:
+                await self._kube.apply(DEPLOYMENT, manifest)
+            except RefusedError as error:
+                refused = f"the Deployment of version {revision.version}: {error}"
+                logger.warning("%s: %s", key, refused)
+                refusal = refusal or Hold(REASON_DEPLOYMENT_REFUSED, refused)
+        for workload, replicas in plan.scale:
+            logger.info("%s: scaling %s from %d to %d", key, workload.name, workload.replicas, replicas)
+            await self._kube.scale(o.namespace, workload.name, workload.uid, replicas)
+        return refusal
+
+    async def _apply_traffic(self, key: Key, o: Observed, plan: Plan) -> Hold | None:
         try:
             await self._apply_service(key, o, plan)
             await self._apply_budget(o, plan)
@@ -125,20 +146,7 @@ class Reconciler:
         except RefusedError as error:
             logger.warning("%s: the HTTPRoute is refused: %s", key, error)
             return Hold(REASON_ROUTE_REFUSED, str(error))
-        refusal: Hold | None = None
-        for revision, replicas in plan.create:
-            if deployment_name(o.name, revision.name) in o.taken:
-                continue
-            manifest = manifests.build_deployment(o, revision, replicas, self._settings.serving_image)
-            try:
-                await self._kube.apply(DEPLOYMENT, manifest)
-            except RefusedError as error:
-                refusal = Hold(REASON_DEPLOYMENT_REFUSED, f"the Deployment of version {revision.version}: {error}")
-                logger.warning("%s: %s", key, refusal.message)
-        for workload, replicas in plan.scale:
-            logger.info("%s: scaling %s from %d to %d", key, workload.name, workload.replicas, replicas)
-            await self._kube.scale(o.namespace, workload.name, workload.uid, replicas)
-        return refusal
+        return None
 
     async def _apply_service(self, key: Key, o: Observed, plan: Plan) -> None:
         traffic = plan.traffic or o.selected

@@ -14,11 +14,16 @@ class BrokenPromiseError(AssertionError):
     """The engine did what it must never do."""
 
 
-def check_write(world: World, ready_of_stable: int) -> None:
-    """Hold the cluster as it is after a write against the promises; stable had so many ready pods before it."""
+def check_write(world: World, ready_of_stable: int, answering: int) -> None:
+    """Hold the cluster as it is after a write against the promises.
+
+    Before it stable had so many ready pods, and so many of any version answered.
+    """
     needed = min(world.spec["replicas"], ready_of_stable)
     if not world.is_removed() and world.answering() < needed:
         raise BrokenPromiseError(f"{world.answering()} pods answer, {ready_of_stable} of stable were ready")
+    if answering and world.spec["replicas"] and not world.is_removed() and not world.answering():
+        raise BrokenPromiseError(f"nobody answers any more, and {answering} pods did")
     if world.selected == Traffic(None):
         serving = {d.revision.name for d in world.deployments if d.pods}
         if len(serving) > 2:

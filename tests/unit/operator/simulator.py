@@ -1,7 +1,7 @@
 """A little Kubernetes and a little registry, enough to run the engine for hours of simulated time in milliseconds.
 
 Deployments make pods, pods become ready or fail as their version's nature says, deleted Deployments leave their pods
-behind for a moment, the Service selects by label, and a gateway sends to a Service of each revision. `World.reconcile`
+behind for a moment, the Service selects by label, and a gateway takes a route over late. `World.reconcile`
 carries a plan out write by write in the operator's own order, and may be cut off after any of them, as by a kill.
 After each write the promises are checked.
 """
@@ -46,6 +46,7 @@ from tests.unit.operator.promises import BrokenPromiseError, check_route, check_
 Nature = Literal["good", "broken", "hangs", "dies", "erring", "slow", "quiet", "different", "mute"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOOT = timedelta(seconds=3)
+GATEWAY_LAG = timedelta(seconds=3)
 LIFE = timedelta(seconds=1)
 """How long a pod of a version that dies is ready."""
 GATEWAY = {"parentRefs": [{"name": "edge"}]}
@@ -99,6 +100,9 @@ class World:
         self.deployments: list[SimDeployment] = []
         self.selected: Traffic | None = None
         self.route: Split | None = None
+        self.programmed: Split | None = None
+        """The route as the gateway knows it, which is where requests go."""
+        self.routed_at = START
         self.backends: set[str] = set()
         self.laboratory = Laboratory()
         self.status: dict[str, Any] = {}
@@ -152,6 +156,8 @@ class World:
         self.unread = self.unread and not seconds
         left = {d.revision.name for d in self.deployments if not d.gone}
         self.backends &= left  # The garbage collector takes a Service with the Deployment that owns it.
+        if self.now >= self.routed_at + GATEWAY_LAG:
+            self.programmed = self.route
         self.deployments = [d for d in self.deployments if not d.gone]
         check_route(self)
         for deployment in self.deployments:
@@ -179,6 +185,8 @@ class World:
         if self.unread or any(d.gone or len(d.pods) != d.replicas for d in self.deployments):
             return soon
         changes = [self.wake_at] if self.wake_at else []
+        if self.programmed != self.route:
+            changes.append(self.routed_at + GATEWAY_LAG)
         for pod in (pod for d in self.deployments for pod in d.pods):
             if pod.ready_since is None and not pod.failed:
                 changes.append(pod.created + BOOT)
@@ -236,7 +244,7 @@ class World:
             workloads=tuple(self._workload(d) for d in living),
             strays=sum(len(d.pods) for d in self.deployments if d.gone),
             selected=self.selected,
-            route_accepted=self.route is not None,
+            route_accepted=self.route is not None and self.route == self.programmed,
         )
         coming = o.workload(o.memory.candidate.revision) if o.memory.candidate else None
         route = build_route(o, EDGE, self.route) if self.route else None
@@ -279,10 +287,11 @@ class World:
         self.wake_at = self.now + plan.wake_after if plan.wake_after is not None else None
         writes = self._writes(observed, plan)
         self._forgive(observed, plan)
+        called_off = any(event.reason == "Aborting" for event in plan.events)
         for write in writes[:cut_after]:
-            before = self.ready_of("stable")
+            before, answering = self.ready_of("stable"), self.answering()
             write()
-            check_write(self, before)
+            check_write(self, before, 0 if called_off else answering)
         if cut_after is None or cut_after >= len(writes):
             self._check_again(observed)
             check_run(self)
@@ -336,7 +345,9 @@ class World:
         return writes
 
     def _send(self, split: Split | None) -> None:
-        self.route = split if split and split.weights else None
+        self.route, self.routed_at = split if split and split.weights else None, self.now
+        if self.route is None:
+            self.programmed = None  # Who takes the route away asks for nobody to be served.
         self.story.append(f"{self.now:%H:%M:%S} send {split.weights if split else 'nothing'}")
 
     def _create(self, revision: Revision, replicas: int) -> None:
@@ -375,6 +386,8 @@ class World:
         self.story.append(f"{self.now:%H:%M:%S} delete {workload.revision}")
         if self._is_stable(workload):
             raise BrokenPromiseError(f"{workload.revision} is stable and deleted")
+        if self.programmed and workload.revision in self.programmed.named:
+            raise BrokenPromiseError(f"{workload.revision} is deleted and the gateway still sends to it")
         next(d for d in self.deployments if d.uid == workload.uid).gone = True
 
     def _check_again(self, o: Observed) -> None:

@@ -272,6 +272,17 @@ def test_a_lost_stable_with_a_rejected_wish_falls_back_to_the_last_good_version(
     assert decide(builder.observed(), NOW).create == ((Revision("1", HASH), 2),)
 
 
+@pytest.mark.parametrize(
+    ("pointer", "created"),
+    [(POINTER, ["7"]), ("default: models:/wine@champion", []), ("other: models:/iris/Production", [])],
+)
+def test_the_last_good_version_is_one_of_the_model_that_is_wanted(pointer: str, created: list[str]) -> None:
+    served = {"version": "7", "outcome": "Promoted", "message": ""}
+    entry = HistoryEntry(pointer=pointer, started_at=LONG_AGO, finished_at=LONG_AGO, **served)
+    builder = a_deployment().wants("2").rejecting("2").remembers(history=(entry,))
+    assert [made.version for made, _ in decide(builder.observed(), NOW).create] == created
+
+
 # --- what the registry does not say
 
 
@@ -588,6 +599,31 @@ def test_a_route_that_cannot_be_moved_yet_keeps_what_it_leads_to() -> None:
     assert [w.version for w in decide(gateway_off.observed(), NOW).delete] == ["1"]
 
 
+def test_nothing_is_deleted_that_the_gateway_may_still_send_to() -> None:
+    builder = routing_to("2", a_deployment().wants("2").serving("2").besides(workload("1", ready=2)))
+    waits = decide(builder.observed(), NOW)
+    assert (waits.delete, waits.wake_after) == ((), timedelta(seconds=1))
+    taken = decide(builder.but(route_accepted=True).observed(), NOW)
+    assert [w.version for w in taken.delete] == ["1"]
+    refused = decide(builder.but(route_accepted=False, route_problem="Gateway edge says no").observed(), NOW)
+    assert [w.version for w in refused.delete] == ["1"]
+
+
+def test_a_rejected_candidate_stays_until_the_gateway_has_the_way_back() -> None:
+    builder = a_deployment().with_spec(gateway=GATEWAY).wants("2").serving("1")
+    builder.rolling("2", replicas=2, failure=BROKEN, shifting=True)
+    gateway = builder.observed().spec.gateway
+    assert gateway is not None
+    split = Split(((revision("1"), 50), (revision("2"), 50)))
+    live = Live(route=build_route(builder.observed(), gateway, split), backends={revision("1"): {}, revision("2"): {}})
+    plan = decide(builder.but(live=live, route_accepted=True).observed(), NOW)
+    assert ([r.version for r in plan.memory.rejected], plan.split, plan.delete) == (
+        ["2"],
+        Split(((revision("1"), 100),)),
+        (),
+    )
+
+
 # --- a verdict holds for what it was made by
 
 
@@ -679,6 +715,32 @@ def test_a_person_may_take_it_away_all_the_same() -> None:
     assert [w.version for w in plan.delete] == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("finds", "template_hash"),
+    [(Found("3"), HASH), (Found("2"), "bbbbbbbb"), (Found("1"), HASH), (GONE, HASH)],
+    ids=["another version", "another template", "stable again", "the pointer is removed"],
+)
+def test_a_dropped_candidate_that_alone_can_answer_goes_on_until_others_can(
+    finds: Found | Absent, template_hash: str
+) -> None:
+    builder = alone().finds(finds).templated(template_hash)
+    plan = decide(builder.observed(), NOW)
+    assert (plan.traffic, plan.delete) == (Traffic(revision("2")), ())
+    builder.selecting(plan.traffic).remembers(**{part: getattr(plan.memory, part) for part in ("candidate", "history")})
+    again = decide(builder.observed(), NOW)
+    assert (again.traffic, again.delete) == (Traffic(revision("2")), ())
+    builder.workloads[0] = workload("1", ready=1)
+    back = decide(builder.observed(), NOW)
+    assert (back.traffic, [w.version for w in back.delete]) == (Traffic(revision("1")), ["2"])
+
+
+@pytest.mark.parametrize("replicas", [0, 2])
+def test_what_is_not_wanted_at_all_goes_even_if_it_alone_can_answer(replicas: int) -> None:
+    builder = alone().with_spec(replicas=replicas, onPointerRemoved="ScaleToZero")
+    plan = decide((builder.finds(GONE) if replicas else builder).observed(), NOW)
+    assert "2" in [w.version for w in plan.delete]
+
+
 def test_the_way_back_stays_open_while_what_took_over_has_no_ready_pod() -> None:
     builder = a_deployment().wants("2").serving("2", ready=0).keeping_warm("1", until=LONG_AGO)
     plan = decide(builder.observed(), NOW)
@@ -692,3 +754,24 @@ def test_a_fetch_that_fails_is_not_held_against_a_version_before_the_registry_is
     builder.rolling("2", failure=fetch, waiting_since=LONG_AGO)
     plan = decide(builder.observed(), NOW)
     assert plan.memory.rejected == ()
+
+
+def test_pods_that_come_and_go_do_not_put_off_the_deadline() -> None:
+    builder = a_deployment().wants("2").serving("1")
+    builder.rolling("2", replicas=2, ready=2, ready_for=1, waiting_since=LONG_AGO, shifting=True)
+    waiting = decide(builder.observed(), NOW).memory.candidate
+    assert waiting is not None
+    assert waiting.waiting_since == LONG_AGO
+    builder.workloads[-1] = workload("2", ready=1)
+    assert [r.reason for r in decide(builder.observed(), NOW).memory.rejected] == ["ProgressDeadlineExceeded"]
+
+
+def test_to_go_on_is_not_asked_of_a_stage_that_another_strategy_begins() -> None:
+    analysis = {"maxErrorRate": "1%"}
+    builder = a_deployment().with_spec(strategy={"type": "RollingUpdate"}, analysis=analysis).wants("2").serving("1")
+    builder.rolling("2", replicas=2, ready=2, shifting=True).annotated(resume="a")
+    fields = {"strategy": "Canary", "paused": "Step", "step_started_at": LONG_AGO}
+    builder.remembers(candidate=builder.memory.candidate and builder.memory.candidate.model_copy(update=fields))
+    candidate = decide(builder.observed(), NOW).memory.candidate
+    assert candidate is not None
+    assert (candidate.strategy, candidate.step) == ("RollingUpdate", 1)

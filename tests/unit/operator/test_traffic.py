@@ -2,8 +2,8 @@
 
 import pytest
 from modelvane.cluster.manifests import build_route
-from modelvane.engine.state import Live, Observed, Split, Traffic
-from modelvane.engine.traffic import all_to, routed, shift, unroute
+from modelvane.engine.state import Live, Observed, Plan, Revision, Split, Traffic
+from modelvane.engine.traffic import all_to, only_for_stable, routed, shift, unroute
 
 from tests.unit.operator.builder import Builder, a_deployment, revision, workload
 
@@ -99,6 +99,11 @@ def test_copies_go_to_a_candidate_that_is_ready(ready: int, mirror: tuple[str, i
     assert shifted.split == Split(((STABLE, 100),), mirror)
 
 
+def test_a_candidate_that_answers_in_stables_place_gets_no_copies_of_its_own_requests() -> None:
+    shifted = shift(behind(rolling(0, 1), STABLE, CANDIDATE), STABLE, CANDIDATE, 0, 20)
+    assert shifted.split == Split(((CANDIDATE, 100),))
+
+
 def test_the_route_is_read_back() -> None:
     split = Split(((STABLE, 100),), (CANDIDATE, 20))
     assert routed(behind(rolling(2, 1), STABLE, CANDIDATE, route=split)) == {STABLE: 100, CANDIDATE: 0}
@@ -111,3 +116,11 @@ def test_a_route_goes_when_what_it_names_goes() -> None:
     assert unroute(o, ()) is None
     assert unroute(o, (workload("3"),)) is None
     assert unroute(o, (workload("1"),)) == unroute(o, (workload("2"),)) == Split(())
+
+
+def test_while_the_traffic_cannot_be_moved_stable_is_kept_whole_and_nothing_else_is_done() -> None:
+    o = rolling(2, 1).observed()
+    stable, candidate = o.workloads
+    made = ((Revision("1", "aaaaaaaa"), 4), (Revision("2", "aaaaaaaa"), 1))
+    plan = Plan(o.memory, create=made, scale=((stable, 4), (candidate, 2)), delete=o.workloads)
+    assert only_for_stable(o, plan) == Plan(o.memory, create=made[:1], scale=((stable, 4),))

@@ -25,7 +25,7 @@ from modelvane.engine.state import (
     Unread,
 )
 from modelvane.engine.target import Target, choose_target, find_stable, resolve, tell_registry_news
-from modelvane.engine.traffic import Shift, all_to, routed, shift, unroute
+from modelvane.engine.traffic import Shift, all_to, delete_unrouted, keep_answering, routed, shift, unroute
 
 REASON_ABORTED = "Aborted"
 REASON_NAME_TAKEN = "NameTaken"
@@ -48,8 +48,10 @@ def decide(o: Observed, now: datetime) -> Plan:
         why = Failure(REASON_ABORTED, "a person called its rollout off", permanent=True)
         memory, ended = ledger.reject(memory, o.spec, why, now, "Aborted")
     plan = _act(o, memory, choose_target(o, memory), answered.skip, now)
-    split = plan.split or unroute(o, plan.delete)
-    return replace(plan, split=split, events=(*told, *found, *answered.events, *ended, *plan.events))
+    if not answered.abort:  # A person may take away the last that answers.
+        plan = keep_answering(o, plan)
+    plan = delete_unrouted(o, replace(plan, split=plan.split or unroute(o, plan.delete)))
+    return replace(plan, events=(*told, *found, *answered.events, *ended, *plan.events))
 
 
 def _act(o: Observed, memory: Memory, target: Target, skip: bool, now: datetime) -> Plan:
@@ -85,7 +87,9 @@ def _advance(o: Observed, memory: Memory, revision: Revision, skip: bool, now: d
         skip = False
     else:
         memory, events = note_checks(o, memory)
-    memory = _begin_again(o, memory)
+    begun = _begin_again(o, memory)
+    if begun is not memory:
+        memory, skip = begun, False  # Who asked to go on did not ask for a stage of another strategy to be left out.
     situation = _situation(o, memory, revision, skip, now)
     step = rollout.advance(situation)
     verdict = rollout.judge(situation, step)
@@ -158,7 +162,8 @@ def _situation(o: Observed, memory: Memory, revision: Revision, skip: bool, now:
 def _note_step(memory: Memory, situation: Situation, step: Step, weight: int) -> Memory:
     candidate = situation.memory
     # Without the registry no pod can fetch its model: the deadline begins anew when it answers.
-    waits = situation.ready < step.replicas and not situation.held and situation.registry_reachable
+    # Pods that come and go count as missing, or the moments in which all are there would put off the deadline for ever.
+    waits = situation.settled < step.replicas and not situation.held and situation.registry_reachable
     update = {
         "waiting_since": (candidate.waiting_since or situation.now) if waits else None,
         "weight": weight,

@@ -176,6 +176,11 @@ class Split:
     weights: tuple[tuple[str, int], ...]
     mirror: tuple[str, int] | None = None
 
+    @property
+    def named(self) -> Mapping[str, int]:
+        """Return the weights of all revisions that it names; one that only gets copies has 0."""
+        return {**({self.mirror[0]: 0} if self.mirror else {}), **dict(self.weights)}
+
 
 @dataclass(frozen=True)
 class Observed:

@@ -1,9 +1,13 @@
 """Who gets which requests: what the Service selects, how the gateway splits, and the weight that comes of it. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from modelvane.engine.state import Observed, Split, Traffic, Workload
+from modelvane.engine.state import Observed, Plan, Split, Traffic, Workload
+
+GATEWAY_LAG = timedelta(seconds=1)
+"""How soon to look whether a gateway has taken a route: it is not watched."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def shift(o: Observed, stable: str | None, candidate: str, asked: int, mirror: i
         weight, mirror = 0 if o.live.route else _share(traffic, candidate, serving, coming), None
     elif stable is None or alone:
         weight = 100
-    split = split_between(o, stable, candidate, weight, mirror if ready else None)
+    split = split_between(o, stable, candidate, weight, mirror if ready and not alone else None)
     return Shift(traffic, split, weight if ready else 0)
 
 
@@ -79,6 +83,47 @@ def unroute(o: Observed, deleted: Iterable[Workload]) -> Split | None:
     """Return the split that takes the route away, if it would be left with a revision that is deleted."""
     still = routed(o)
     return Split(()) if any(workload.revision in still for workload in deleted) else None
+
+
+def keep_answering(o: Observed, plan: Plan) -> Plan:
+    """Leave the traffic with whoever answers now, while none of those who are to have it has a ready pod.
+
+    So a rollout that is dropped while its candidate is all that answers, as when the pointer moves on and stable's pods
+    are down, takes nothing away before stable or the next candidate can answer.
+    """
+    if not o.spec.replicas or not (plan.memory.stable or plan.memory.candidate):
+        return plan  # Nobody is to answer.
+    wanted = plan.traffic or o.selected
+    going = [w for w in plan.delete if w.ready and o.selected in (Traffic(None), Traffic(w.revision))]
+    staying = [w for w in o.workloads if w not in plan.delete and wanted in (Traffic(None), Traffic(w.revision))]
+    if not going or any(w.ready for w in staying):
+        return plan
+    last = max(going, key=lambda workload: workload.ready)
+    kept = tuple(w for w in plan.delete if w is not last)
+    return replace(plan, traffic=Traffic(last.revision), split=all_to(o, last.revision), delete=kept)
+
+
+def delete_unrouted(o: Observed, plan: Plan) -> Plan:
+    """Delete nothing that a gateway may still send to: not before it has taken the route that no longer names it.
+
+    A gateway that refuses the route has answered, and is not waited for.
+    """
+    if not plan.delete or o.spec.gateway is None or o.live.route is None or plan.split == Split(()):
+        return plan
+    is_written = plan.split is None or plan.split.named == routed(o)
+    if is_written and (o.route_accepted or o.route_problem):
+        return plan
+    return replace(plan, delete=(), wake_after=min(plan.wake_after or GATEWAY_LAG, GATEWAY_LAG))
+
+
+def only_for_stable(o: Observed, plan: Plan) -> Plan:
+    """Keep of a plan what keeps stable whole: for when the traffic cannot be moved, and a rollout cannot go on."""
+    stable = o.memory.stable.revision if o.memory.stable else None
+    return Plan(
+        o.memory,
+        create=tuple((revision, replicas) for revision, replicas in plan.create if revision.name == stable),
+        scale=tuple((workload, replicas) for workload, replicas in plan.scale if workload.revision == stable),
+    )
 
 
 def _others_serve(o: Observed, stable: str, candidate: str) -> bool:
