@@ -30,7 +30,8 @@ def waiting(reason: str, *, last: Any = None, restarts: int = 0, message: str = 
 def deployment(**metadata: Any) -> dict[str, Any]:
     labels = {REVISION: "v1-a", "serving.modelvane.dev/model-version": "1"}
     base = {"name": "d", "uid": "u", "resourceVersion": "7", "labels": labels, "creationTimestamp": CREATED}
-    return {"metadata": {**base, **metadata}, "spec": {"replicas": 2}, "status": {}}
+    template = {"metadata": {"labels": labels}}
+    return {"metadata": {**base, **metadata}, "spec": {"replicas": 2, "template": template}, "status": {}}
 
 
 TOLD = '{"reason": "InputExampleFailed", "message": "the model raised ValueError on its own example"}'
@@ -110,6 +111,11 @@ def test_the_digest_is_what_fetch_leaves_behind() -> None:
 )
 def test_pods_that_do_not_count(thing: dict[str, Any]) -> None:
     assert read_workload(deployment(), [thing]).pods == ()
+
+
+def test_a_deployment_whose_labels_were_taken_away_is_known_by_those_of_its_pods() -> None:
+    workload = read_workload(deployment(labels={}), [pod()])
+    assert (workload.revision, workload.version, len(workload.pods)) == ("v1-a", "1", 1)
 
 
 def test_pods_whose_deployment_is_gone_are_strays_until_they_are_deleted() -> None:

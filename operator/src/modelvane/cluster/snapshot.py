@@ -40,7 +40,8 @@ def read_workload(deployment: Object, pods: Iterable[Object]) -> Workload:
     new requests. Neither counts.
     """
     metadata = deployment["metadata"]
-    labels = metadata["labels"]
+    # Somebody may have taken labels away from it. Those of its pods are part of what it selects, and stay.
+    labels = {**deployment["spec"]["template"]["metadata"]["labels"], **metadata.get("labels", {})}
     created = parse_time(metadata["creationTimestamp"])
     mine = (
         pod
