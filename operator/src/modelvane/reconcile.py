@@ -172,6 +172,8 @@ class Reconciler:
 
     async def _tell(self, key: Key, resource: dict[str, Any], before: Memory, plan: Plan) -> None:
         """Tell the story, once the status that it belongs to is written."""
-        if plan.memory.history[:1] != before.history[:1] and plan.memory.history:
-            metrics.ROLLOUTS.labels(plan.memory.history[0].outcome).inc()
+        for entry in plan.memory.history:
+            if entry in before.history:
+                break
+            metrics.ROLLOUTS.labels(entry.outcome).inc()
         await post_events(self._kube, key, resource, plan.events, self._settings.pod_name)

@@ -109,6 +109,12 @@ def test_resume_says_that_it_does_nothing_while_rollouts_are_suspended() -> None
     assert told(builder) == [("NothingToResume", "resume: rollouts are suspended; set spec.suspend to false first")]
 
 
+def test_restart_says_when_while_rollouts_are_suspended() -> None:
+    builder = a_deployment().with_spec(suspend=True).wants("1").serving("1").annotated(restart="a")
+    message = "restart: rollouts are suspended; new pods take over once spec.suspend is false"
+    assert told(builder) == [("Restarting", message)]
+
+
 def test_abort_ends_a_rollout_and_remembers_it() -> None:
     plan = decide(on_step(weight=33).annotated(abort="a").observed(), NOW)
     assert plan.memory.candidate is None

@@ -97,6 +97,9 @@ def _retry(a: Answered) -> Answered:
 
 
 def _restart(a: Answered) -> Answered:
+    if a.suspended:
+        message = "restart: rollouts are suspended; new pods take over once spec.suspend is false"
+        return _say(a, "Restarting", message)
     return _say(a, "Restarting", "restart: new pods take over from the present ones, as in any rollout")
 
 
