@@ -118,6 +118,8 @@ def main() -> int:
     flags += ["--context", options.context] if options.context else []
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is removed then too
+    # A shell starts what it puts in the background deaf to Ctrl-C, and the programs under test would be so too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     results = [run(stage, os.environ) for stage in BEFORE_CLUSTER]
     if any(result.failed for result in results):
