@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,16 @@ class Cli:
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
+    @contextmanager
+    def watch(self) -> Iterator[subprocess.Popen[str]]:
+        """Follow the scene's ModelDeployment line by line, until it is ended or the test is over."""
+        command = [str(PROGRAM), "status", NAME, "--watch", *self.options]
+        with subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, text=True) as watching:
+            try:
+                yield watching
+            finally:
+                watching.kill()
+
     def read(self, *arguments: str, code: Exit = Exit.OK) -> Any:
         """Run a command for its JSON."""
         return json.loads(self.run(*arguments, "-o", "json", code=code))
@@ -50,31 +62,29 @@ def test_a_canary_is_promoted_watched_resumed_and_rolled_back_by_hand(scene: Sce
     assert cli.run("doctor").startswith("✓ nothing is wrong")
 
     second = scene.add_version(Trait.BETTER)
-    watching = subprocess.Popen(
-        [PROGRAM, "status", NAME, "--watch", *cli.options], env=cli.env, stdout=subprocess.PIPE, text=True
-    )
-    done = cli.read("promote", scene.model, "--version", second)
-    assert (done["previous"], done["version"], done["changed"]) == (first, second, True)
-    scene.until("the step waits", lambda seen: candidate(seen).get("paused") == "Step")
+    with cli.watch() as watching:
+        done = cli.read("promote", scene.model, "--version", second)
+        assert (done["previous"], done["version"], done["changed"]) == (first, second, True)
+        scene.until("the step waits", lambda seen: candidate(seen).get("paused") == "Step")
 
-    shown = cli.run("status", NAME)
-    assert "Paused" in shown.splitlines()[0]
-    assert "It waits for you: go on with  modelvane resume" in shown
-    assert f"candidate  version {second} · 50 % of the traffic" in shown
-    assert shown.count("✓ served-v") == 2
-    assert not cli.read("promote", scene.model, "--version", second)["changed"]
+        shown = cli.run("status", NAME)
+        assert "Paused" in shown.splitlines()[0]
+        assert "It waits for you: go on with  modelvane resume" in shown
+        assert f"candidate  version {second} · 50 % of the traffic" in shown
+        assert shown.count("✓ served-v") == 2
+        assert not cli.read("promote", scene.model, "--version", second)["changed"]
 
-    assert cli.read("pause", NAME)["answered"]
-    assert "resume: the rollout of version" in cli.run("resume", NAME)
-    scene.until("paused by its step alone", lambda seen: candidate(seen).get("paused") == "Step")
-    assert "goes on" in cli.run("resume", NAME)
-    scene.until_serves(second)
-    newest = cli.read("history", NAME)["history"][0]
-    assert (newest["version"], newest["outcome"]) == (second, "Promoted")
-    watching.send_signal(signal.SIGINT)
-    lines, _ = watching.communicate(timeout=20)
-    assert watching.returncode == 0
-    assert re.search(rf"Paused · stable {first} 50 % 1/1 · candidate {second} 50 % 1/1", lines), lines
+        assert cli.read("pause", NAME)["answered"]
+        assert "resume: the rollout of version" in cli.run("resume", NAME)
+        scene.until("paused by its step alone", lambda seen: candidate(seen).get("paused") == "Step")
+        assert "goes on" in cli.run("resume", NAME)
+        scene.until_serves(second)
+        newest = cli.read("history", NAME)["history"][0]
+        assert (newest["version"], newest["outcome"]) == (second, "Promoted")
+        watching.send_signal(signal.SIGINT)
+        lines, _ = watching.communicate(timeout=20)
+        assert watching.returncode == 0
+        assert re.search(rf"Paused · stable {first} 50 % 1/1 · candidate {second} 50 % 1/1", lines), lines
 
     back = cli.read("rollback", NAME)
     assert (back["previous"], back["version"]) == (second, first)
