@@ -72,6 +72,8 @@ class Observer:
         backends = find_backends(services, workloads)
         routed = dict(await read_route_state(self._kube, key, spec, uid, bool(backends)))
         memory = read_memory(resource)
+        # A candidate that the status has lost, or has not yet, may have ready pods. Alone, stable asks for no copies.
+        rolling = memory.candidate is not None or len(workloads) > 1
         annotations = resource["metadata"].get("annotations") or {}
         known = registry if isinstance(registry, ModelRegistrySpec) else None
         return Observed(
@@ -98,7 +100,7 @@ class Observer:
                 route=routed.pop("route", None),
                 backends=backends,
             ),
-            mirror_problem=await find_mirror_problem(self._kube, key, spec),
+            mirror_problem=await find_mirror_problem(self._kube, key, spec) if rolling else None,
             **routed,
             **await self._measure(key, spec, memory, workloads, now),
         )

@@ -19,6 +19,7 @@ def format_time(value: datetime) -> str:
 
 Time = Annotated[datetime, PlainSerializer(format_time)]
 Outcome = Literal["Promoted", "RolledBack", "Superseded", "Aborted"]
+Judgement = Literal["Passed", "Failed", "Inconclusive"]
 
 
 class Desired(Shape):
@@ -64,7 +65,7 @@ class AnalysisSeen(Shape):
 
     since: Time
     checked_at: Time
-    verdict: Literal["Passed", "Failed", "Inconclusive"]
+    verdict: Judgement
     message: str
     candidate: FiguresSeen = FiguresSeen()
     stable: FiguresSeen = FiguresSeen()
@@ -79,7 +80,7 @@ class PredictionsSeen(Shape):
 
     compared: int
     different: int
-    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
+    verdict: Judgement | None = None
     message: str
 
 
