@@ -107,6 +107,8 @@ def start(model_dir: Path, **settings: str) -> Server:
         "MODELVANE_HOST": host,
         "MODELVANE_PORT": port,
         "MODELVANE_DRAIN_SECONDS": "0",
+        # Shared by the servers of one folder of models: each model is compiled once.
+        "MODELVANE_COMPILED_DIR": str(model_dir.parent / "compiled"),
         **settings,
     }
     with (scratch / "stderr").open("wb") as log:

@@ -21,15 +21,15 @@ START_SECONDS = 180
 
 
 @contextmanager
-def mlflow_server(scratch: Path) -> Iterator[str]:
+def mlflow_server(scratch: Path, destination: str | None = None, **settings: str) -> Iterator[str]:
     """Run `mlflow server` on SQLite, with proxied artifacts, and yield its address."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", url.rpartition(":")[2]),
-        *("--backend-store-uri", f"sqlite:///{scratch}/mlflow.db", "--artifacts-destination", f"{scratch}/artifacts"),
-        *("--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{scratch}/mlflow.db", "--workers", "1"),
+        *("--artifacts-destination", destination or f"{scratch}/artifacts"),
     ]
-    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", **settings}
     with (scratch / "mlflow.log").open("wb") as log:
         # A group of its own: the server has workers, and they must not outlive it.
         process = subprocess.Popen(
@@ -58,7 +58,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 class _Liar(BaseHTTPRequestHandler):
     """A registry whose list of files leads out of the directory: nobody's real one does, until somebody's does."""
 
-    name: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
 
     def do_GET(self) -> None:
         version = {"name": "m", "version": "1", "status": "READY", "source": "mlflow-artifacts:/m"}
@@ -70,7 +70,7 @@ class _Liar(BaseHTTPRequestHandler):
         elif path.endswith("/model-versions/get-download-uri"):
             self._answer({"artifact_uri": version["source"]})
         elif path.endswith("/mlflow-artifacts/artifacts"):
-            self._answer({"files": [{"path": self.name, "is_dir": False, "file_size": 3}]})
+            self._answer({"files": [{"path": name, "is_dir": False, "file_size": 3} for name in self.names]})
         else:
             self._answer("bad")
 
@@ -86,9 +86,9 @@ class _Liar(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def lying_registry(file_name: str) -> Iterator[str]:
-    """Serve a version whose only file has this name."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (_Liar,), {"name": file_name}))
+def lying_registry(*names: str) -> Iterator[str]:
+    """Serve a version whose files have these names."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Liar", (_Liar,), {"names": names}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

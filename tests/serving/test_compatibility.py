@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mlflow.models.utils import _enforce_schema
     from mlflow.types import Schema
+    from modelvane_serving.complete import tensors_to_input
     from modelvane_serving.decoding import InputSpec, decode_invocation
     from modelvane_serving.encoding import to_json
     from modelvane_serving.inference_protocol import decode_infer
@@ -391,8 +392,11 @@ def rows_read(form: str, body: bytes, columns: list[Any]) -> int:
     """Decode and check a body as the server does before the model is called; the rows that reach the model."""
     schema = Schema.from_json(to_json(columns).decode())
     spec = InputSpec(schema=schema)
-    request = decode_infer(body, spec).input if form == "infer" else decode_invocation(body, JSON, spec)
-    return len(_enforce_schema(request.data, schema))
+    if form == "infer":
+        data = tensors_to_input(decode_infer(body, None).tensors, spec)
+    else:
+        data = decode_invocation(body, JSON, spec).data
+    return len(_enforce_schema(data, schema))
 
 
 @settings(max_examples=500, deadline=None)

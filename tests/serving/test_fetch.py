@@ -2,13 +2,10 @@
 
 import json
 import socket
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow.sklearn
 import pytest
@@ -19,7 +16,8 @@ from sklearn.base import clone
 
 from tests.serving import train
 from tests.serving.conftest import Fleet
-from tests.serving.processes import Server, environment, free_port
+from tests.serving.fetching import Fetched, run_fetch
+from tests.serving.processes import Server, free_port
 from tests.serving.registry import lying_registry, mlflow_server
 
 Start = Callable[..., Server]
@@ -36,21 +34,6 @@ class Registry:
     renamed: str
     without_files: str
     without_mlmodel: str
-
-
-@dataclass
-class Fetched:
-    """What a run of `fetch` left behind."""
-
-    model_dir: Path
-    code: int
-    log: str
-    termination: dict[str, str] | None
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = json.loads((self.model_dir / "facts.json").read_text())
-        return facts
 
 
 def register(url: str, fleet: Fleet) -> Registry:
@@ -107,24 +90,7 @@ def fetch(tmp_path: Path) -> Callable[..., Fetched]:
     """Run `modelvane-serving fetch` into a directory of the test's."""
 
     def run(url: str, version: str, **extra: str) -> Fetched:
-        model_dir = tmp_path / "iris"
-        model_dir.mkdir(exist_ok=True)
-        variables = {
-            "MODELVANE_MODEL_DIR": str(model_dir),
-            "MODELVANE_MODEL_NAME": "iris",
-            "MODELVANE_MODEL_VERSION": version,
-            "MLFLOW_TRACKING_URI": url,
-            "MLFLOW_REGISTRY_URI": url,
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-            **extra,
-        }
-        command = [sys.executable, "-m", "modelvane_serving", "fetch"]
-        done = subprocess.run(
-            command, env=environment(tmp_path, variables), capture_output=True, text=True, timeout=120, check=False
-        )
-        message = tmp_path / "termination-log"
-        termination = json.loads(message.read_text()) if message.exists() else None
-        return Fetched(model_dir, done.returncode, done.stdout + done.stderr, termination)
+        return run_fetch(tmp_path, url, "iris", version, **extra)
 
     return run
 
@@ -138,6 +104,7 @@ def test_a_logged_model_is_fetched_described_and_served(
     facts = fetched.facts
     assert next(column["name"] for column in facts.pop("signature")["inputs"]) == "sepal_length"
     assert facts.pop("source").startswith("models:/m-")
+    assert facts.pop("environment")["mode"] == "Image"
     assert facts == {
         "model_name": "iris",
         "model_version": registry.logged,

@@ -82,6 +82,9 @@ def test_model_info_names_what_is_served(fleet: Fleet, workbench: Server) -> Non
         "digest": read_tree(fleet.root / "workbench" / ARTIFACTS_DIR).digest,
         "flavor": "python_function",
         "engine": "pyfunc",
+        "engine_reason": "models of mlflow.pyfunc.loaders.code_model are called through pyfunc",
+        "engine_details": {},
+        "environment": None,
         "revision": "v3-0a1b2c3d",
     }
 

@@ -49,7 +49,8 @@ def test_columns_of_several_types(fleet: Fleet, xgboost_server: Server) -> None:
         tensor(name, table[name].tolist(), [5], "INT32" if name == "sepal_width" else "FP64") for name in table.columns
     ]
     output = infer(xgboost_server, {"inputs": inputs})["outputs"][0]
-    assert (output["datatype"], output["data"]) == ("FP32", fleet.xgboost.predict(table).tolist())
+    assert output["datatype"] == "FP32"
+    np.testing.assert_allclose(output["data"], fleet.xgboost.predict(table), rtol=1e-5)
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -58,13 +59,14 @@ def test_tensor_model_answers_a_matrix(fleet: Fleet, tensor_server: Server, nest
     data = table.tolist() if nested else table.ravel().tolist()
     output = infer(tensor_server, {"inputs": [tensor("x", data, [5, 4])]})["outputs"][0]
     assert (output["datatype"], output["shape"]) == ("FP64", [5, 3])
-    assert output["data"] == fleet.tensor.predict_proba(table).ravel().tolist()
+    np.testing.assert_allclose(output["data"], fleet.tensor.predict_proba(table).ravel(), rtol=1e-9)
 
 
 def test_a_narrower_float_is_taken(fleet: Fleet, tensor_server: Server) -> None:
     table = rows().to_numpy().astype(np.float32)
     output = infer(tensor_server, {"inputs": [tensor("x", table.tolist(), [5, 4], "FP32")]})["outputs"][0]
-    assert output["data"] == fleet.tensor.predict_proba(table.astype(np.float64)).ravel().tolist()
+    expected = fleet.tensor.predict_proba(table.astype(np.float64)).ravel()
+    np.testing.assert_allclose(output["data"], expected, rtol=1e-9)
 
 
 def test_parameters_are_the_models_params(workbench: Server) -> None:

@@ -106,7 +106,8 @@ def test_a_request_without_content_type_is_told_which(iris_server: Server) -> No
         connection.request("POST", "/invocations", body=json.dumps(record()))
         response = connection.getresponse()
         error = json.loads(response.read())["error"]
-    assert (response.status, error["expected"]) == (415, ["application/json", "text/csv"])
+        types = ["application/json", "text/csv", "application/vnd.apache.arrow.stream"]
+        assert (response.status, error["expected"]) == (415, types)
 
 
 def test_a_chunked_body_has_the_same_limit(iris_server: Server) -> None:

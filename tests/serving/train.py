@@ -1,18 +1,22 @@
 """Trains and saves the models of these tests, each into a directory laid out as `fetch` leaves it."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
+import mlflow.lightgbm
 import mlflow.pyfunc
 import mlflow.sklearn
 import mlflow.xgboost
 import numpy as np
 import pandas as pd
+from lightgbm import LGBMRegressor
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, read_tree, write_manifest
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -78,6 +82,41 @@ def save_xgboost(model_dir: Path) -> XGBRegressor:
         input_example=table.head(2),
         pip_requirements=[],
     )
+    finish(model_dir)
+    return model
+
+
+def save_forest(model_dir: Path) -> RandomForestClassifier:
+    features, target = iris()
+    model = RandomForestClassifier(30, random_state=0, n_jobs=1).fit(features, target)
+    return _save_trees(model_dir, mlflow.sklearn, model, skops_trusted_types=["sklearn.tree._tree.Tree"])
+
+
+def save_forest_regressor(model_dir: Path) -> RandomForestRegressor:
+    features, target = iris()
+    model = RandomForestRegressor(30, random_state=0, n_jobs=1).fit(features, target)
+    return _save_trees(model_dir, mlflow.sklearn, model, skops_trusted_types=["sklearn.tree._tree.Tree"])
+
+
+def save_lightgbm(model_dir: Path) -> Any:
+    features, target = iris()
+    model = LGBMRegressor(n_estimators=20, n_jobs=1, verbose=-1).fit(features, target)
+    return _save_trees(model_dir, mlflow.lightgbm, model)
+
+
+def _save_trees(model_dir: Path, flavor: Any, model: Any, **options: Any) -> Any:
+    features, _ = iris()
+    with warnings.catch_warnings():
+        # What training libraries warn of is theirs.
+        warnings.simplefilter("ignore")
+        flavor.save_model(
+            model,
+            str(model_dir / ARTIFACTS_DIR),
+            signature=infer_signature(features, model.predict(features)),
+            input_example=features.head(3),
+            pip_requirements=[],
+            **options,
+        )
     finish(model_dir)
     return model
 

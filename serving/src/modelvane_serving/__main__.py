@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from modelvane_serving import mlflow_imports
+from modelvane_serving import layer, mlflow_imports
 from modelvane_serving.failure import StartError, write_termination_message
 from modelvane_serving.fetched import open_fetched
 from modelvane_serving.logs import configure_logging
@@ -40,7 +40,7 @@ def main() -> None:
     termination_log = Path(os.environ.get("MODELVANE_TERMINATION_LOG", TERMINATION_LOG))
     try:
         if sys.argv[1] == "fetch":
-            write_termination_message({"digest": run_fetch()}, termination_log)
+            write_termination_message(run_fetch(), termination_log)
         else:
             run_serve()
     except StartError as failure:
@@ -49,15 +49,22 @@ def main() -> None:
         sys.exit(1)
 
 
-def run_fetch() -> str:
-    """Run `fetch` and return the digest of the files."""
+def run_fetch() -> dict[str, str]:
+    """Run `fetch` and return what the operator is told: the digest, and how the environment differs if it does."""
     settings = read_fetch_settings(os.environ)
     # MLflow's artifact code takes these from the environment only.
     os.environ["MLFLOW_REGISTRY_URI"] = settings.registry_uri
     os.environ.setdefault("MLFLOW_TRACKING_URI", settings.registry_uri)
     mlflow_imports.prepare(data_libraries=False)
-    digest: str = importlib.import_module("modelvane_serving.fetch").fetch(settings)
-    return digest
+    told = {"digest": importlib.import_module("modelvane_serving.fetch").fetch(settings)}
+    if settings.environment is None:
+        return told
+    cache = importlib.import_module("modelvane_serving.node_cache").NodeCache(
+        settings.cache_dir, settings.cache_max_bytes
+    )
+    prepare_environment = importlib.import_module("modelvane_serving.provision").prepare_environment
+    differs = prepare_environment(settings.model_dir, settings.environment, cache)
+    return {**told, "environment": differs} if differs else told
 
 
 def run_serve() -> None:
@@ -70,6 +77,10 @@ def run_serve() -> None:
     if settings.workers > 1:
         # prometheus_client looks for it when it is imported, and then counts in files that all workers can read.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="modelvane-metrics-")
+    # The libraries below a model take all CPUs of the machine unless they are told which are ours.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(settings.threads))
+    layer.activate(settings.model_dir)
     mlflow_imports.prepare(data_libraries=True)
     importlib.import_module("modelvane_serving.serve").serve(settings, listener, fetched)
 

@@ -1,34 +1,42 @@
 """The HTTP interface of one model as a bare ASGI app: a table of routes and a few lines around it.
 
-Everything that touches the model runs in a thread, so that health and metrics answer during a slow prediction.
+Whatever of a request may take long runs in a thread, so that health and metrics answer during a slow prediction.
 """
 
 import asyncio
-import functools
+import importlib
 import importlib.metadata
 import logging
 import os
+import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from mlflow.version import VERSION as MLFLOW_VERSION
+from typing import Any, Final, TypeVar
 
 from modelvane_serving import metrics as prometheus
-from modelvane_serving.decoding import media_type
+from modelvane_serving.bodies import media_type
 from modelvane_serving.encoding import to_json
+from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError
-from modelvane_serving.inference_protocol import decode_infer, describe_schema, encode_infer
+from modelvane_serving.inference_protocol import HEADER_LENGTH, describe_fields
+from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane
 from modelvane_serving.messages import ClientGoneError, Message, Receive, Request, Response, Send
-from modelvane_serving.model import Model, ModelError
+from modelvane_serving.model import Job, Model
 
 _log = logging.getLogger(__name__)
 
 SERVER_VERSION: Final = importlib.metadata.version("modelvane-serving")
+# MLflow's own server answers its version, which clients compare; it is this package's dependency by that name.
+MLFLOW_VERSION: Final = importlib.metadata.version("mlflow-skinny")
+# A body of this size takes longer to read than the event loop should be held.
+LARGE_BODY: Final = 128 * 1024
+# asyncio's own default for threads: enough for models that wait for something, and no queue behind a slow one.
+THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
+Result = TypeVar("Result")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -52,6 +60,17 @@ class Identity:
     info: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What requests may cost, and what is written of them. `cost` is that of a row-wise model, else None."""
+
+    body_bytes: int
+    batch_rows: int
+    admission: Admission
+    cost: Cost | None
+    access_log_sample: float = 0.0
+
+
 class App:
     """The ASGI callable. `draining` is set by the server when the pod is asked to go."""
 
@@ -61,33 +80,46 @@ class App:
         model: Model,
         identity: Identity,
         metrics: prometheus.Metrics,
-        max_body_bytes: int,
+        options: Options,
         input_example: Path | None,
     ) -> None:
         self.draining = False
         self._model = model
         self._identity = identity
         self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
+        self._options = options
         self._input_example = input_example
-        self._outputs = describe_schema(model.output_schema, "output")
-        # asyncio's own default: enough for models that wait for something, and no queue behind a slow one.
-        self._threads = ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 4), thread_name_prefix="predict")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="read")
+        signature = model.signature
+        self._inputs = describe_fields(signature.inputs if signature is not None else None, "input")
+        self._outputs = describe_fields(signature.outputs if signature is not None else None, "output")
+        self._calls = CallLane(model.run, options.admission, THREADS, metrics.batch_rows.observe)
+        # Tables of a model whose rows are independent; everything else is a call of its own.
+        self._tables: Lane = self._calls
+        if options.cost is not None:
+            size = BatchSize(rows=options.batch_rows, cost=options.cost)
+            self._tables = BatchLane(model.run, options.admission, size, metrics.batch_rows.observe)
         self._routes = self._build_routes()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        started = time.perf_counter()
         request = Request(method=scope["method"], path=scope["path"], headers=scope["headers"], receive=receive)
         route = self._match(request.path)
-        started = time.perf_counter()
+        metrics = self._metrics
         if route is not None and route.predicts:
-            with self._metrics.in_flight.track_inprogress():
-                response = await self._answer(route, request)
-            self._metrics.duration.observe(time.perf_counter() - started)
+            metrics.in_flight.inc()
+            response = await self._answer(route, request)
+            metrics.in_flight.dec()
+            metrics.duration.observe(time.perf_counter() - started)
         else:
             response = await self._answer(route, request)
         # Counted before it is sent: who has an answer finds it counted.
-        self._metrics.count(response.status, route.template if route is not None else "other")
+        metrics.count(response.status, route.template if route is not None else "other")
+        if response.error is not None:
+            metrics.count_error(response.error)
+        if self._options.access_log_sample and route is not None and route.predicts:
+            self._log_access(route, response, time.perf_counter() - started)
         await response.send(send, close=self.draining)
 
     async def answer(self, request: Request) -> Response:
@@ -101,6 +133,7 @@ class App:
             Route(template="/health", method="GET", handler=self._ping),
             Route(template="/version", method="GET", handler=self._version),
             Route(template="/model-info", method="GET", handler=self._model_info),
+            Route(template="/openapi.json", method="GET", handler=self._openapi),
             Route(template="/input-example", method="GET", handler=self._send_input_example),
             Route(template="/metrics", method="GET", handler=self._render_metrics),
             Route(template="/v2", method="GET", handler=self._server_metadata),
@@ -133,7 +166,7 @@ class App:
             if request.method != route.method and (request.method, route.method) != ("HEAD", "GET"):
                 message = f"{route.template} takes {route.method}"
                 error = ApiError(405, "MethodNotAllowed", message, expected=route.method, got=request.method)
-                return error_response(error, [(b"allow", route.method.encode())])
+                return error_response(error, ((b"allow", route.method.encode()),))
             return await route.handler(request)
         except ApiError as error:
             if error.status >= 500:
@@ -158,26 +191,42 @@ class App:
             return ApiError(404, "ModelNotFound", "no such model, version or operation here", expected=served)
         return ApiError(404, "NotFound", "there is nothing at this path")
 
-    async def _in_thread(self, work: Callable[[], bytes]) -> bytes:
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _invocations(self, request: Request) -> Response:
         content_type = request.header(b"content-type")
         # Refused before the body is read.
         media_type(content_type)
-        body = await request.body(self._max_body_bytes)
-        return Response(body=await self._in_thread(functools.partial(self._model.answer, body, content_type)))
+        accept = request.header(b"accept")
+        body = await request.body(self._options.body_bytes)
+        if len(body) > LARGE_BODY:
+            job = await self._in_thread(lambda: self._model.invocation(body, content_type, accept))
+        else:
+            job = self._model.invocation(body, content_type, accept)
+        return await self._run(job)
 
     async def _infer(self, request: Request) -> Response:
-        body = await request.body(self._max_body_bytes)
+        header_length = request.header(HEADER_LENGTH)
+        body = await request.body(self._options.body_bytes)
+        if len(body) > LARGE_BODY and header_length is None:
+            job = await self._in_thread(lambda: self._model.infer(body, None))
+        else:
+            job = self._model.infer(body, header_length)
+        return await self._run(job)
 
-        def infer() -> bytes:
-            inference = decode_infer(body, self._model.spec)
-            predictions = self._model.predict(inference.input)
-            names = [output["name"] for output in self._outputs]
-            return encode_infer(predictions, inference, (self._identity.name, self._identity.version), names)
+    async def _run(self, job: Job) -> Response:
+        await (self._tables if job.table is not None else self._calls).answer(job)
+        outcome = job.outcome
+        if type(outcome) is Response:
+            return outcome
+        raise outcome if isinstance(outcome, Exception) else RuntimeError("the job was not run")
 
-        return Response(body=await self._in_thread(infer))
+    def _log_access(self, route: Route, response: Response, seconds: float) -> None:
+        """Log a part of the requests; never what was in them."""
+        if response.status >= 500 or random.random() < self._options.access_log_sample:  # noqa: S311 - a sample
+            fields = {"path": route.template, "status": response.status, "seconds": round(seconds, 6)}
+            _log.info("request", extra={"fields": {**fields, "bytes": len(response.body)}})
 
     async def _ping(self, _request: Request) -> Response:
         # The body is what MLflow's scoring server answers.
@@ -199,14 +248,16 @@ class App:
         return Response(status=200 if ready else 503, body=body)
 
     async def _server_metadata(self, _request: Request) -> Response:
-        return Response(body=to_json({"name": "modelvane", "version": SERVER_VERSION, "extensions": []}))
+        return Response(
+            body=to_json({"name": "modelvane", "version": SERVER_VERSION, "extensions": ["binary_tensor_data"]})
+        )
 
     async def _model_metadata(self, _request: Request) -> Response:
         metadata = {
             "name": self._identity.name,
             "versions": [self._identity.version],
             "platform": self._identity.platform,
-            "inputs": describe_schema(self._model.spec.schema, "input"),
+            "inputs": self._inputs,
             "outputs": self._outputs,
         }
         return Response(body=to_json(metadata))
@@ -219,11 +270,23 @@ class App:
             raise ApiError(404, "NoInputExample", "the model was logged without an input example")
         return Response(body=await self._in_thread(self._input_example.read_bytes))
 
+    async def _openapi(self, _request: Request) -> Response:
+        return Response(body=await self._in_thread(self._describe_api))
+
+    def _describe_api(self) -> bytes:
+        # Few ask for it.
+        openapi: Any = importlib.import_module("modelvane_serving.openapi")
+        identity, hints = self._identity, self._model.has_type_hints
+        return to_json(openapi.describe(identity.name, identity.version, self._model.signature, from_type_hint=hints))
+
     async def _render_metrics(self, _request: Request) -> Response:
+        self._metrics.waiting.set(self._calls.depth + (self._tables.depth if self._tables is not self._calls else 0))
         body = await self._in_thread(self._metrics.render)
         return Response(body=body, content_type=prometheus.CONTENT_TYPE.encode())
 
 
-def error_response(error: ApiError, headers: list[tuple[bytes, bytes]] | None = None) -> Response:
+def error_response(error: ApiError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:
     """Write an error as the answer."""
-    return Response(status=error.status, body=to_json(error.body()), headers=headers or [])
+    if error.retry_after is not None:
+        headers = (*headers, (b"retry-after", b"%d" % error.retry_after))
+    return Response(status=error.status, body=to_json(error.body()), headers=headers, error=error.code)

@@ -1,17 +1,15 @@
-"""The body of `POST /invocations` to what a model's `predict` takes.
+"""The complete decoder: any body of `POST /invocations` to what a model's `predict` takes.
 
-The formats and the casts are MLflow's own; what is added is that a refusal names the field, and that no refusal is a
-server error.
+The formats and the casts are MLflow's own; what is added is that a refusal names the field, that no refusal is a server
+error, and that no number is changed silently.
 """
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import orjson
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.types import DataType, Schema
@@ -21,13 +19,13 @@ from mlflow.utils.proto_json_utils import (
     parse_tf_serving_input,
 )
 
+from modelvane_serving.bodies import CSV, json_type, media_type, parse_json_object
 from modelvane_serving.errors import ApiError, from_mlflow, invalid_request, wrong_shape, wrong_type
+from modelvane_serving.whole_numbers import check_body, check_frame
 
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 # Bodies of MLflow's chat, completion and embedding models come without an envelope, and so do their answers.
 LLM_KEYS: Final = ("messages", "prompt", "input")
-JSON: Final = "application/json"
-CSV: Final = "text/csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,53 +55,18 @@ class InputSpec:
         return str(self.schema) if self.schema is not None else "anything"
 
 
-def media_type(content_type: str | None) -> str:
-    """Read the Content-Type header by MLflow's rules: UTF-8 only, no other parameter."""
-    if not content_type:
-        raise _unsupported("the request has no Content-Type", None)
-    name, *parameters = (part.strip() for part in content_type.split(";"))
-    for parameter in filter(None, parameters):
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() != "charset":
-            raise _unsupported(f"parameter {key.strip()!r} of Content-Type is not known", content_type)
-        if value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
-            raise _unsupported("the text must be UTF-8", content_type)
-    if name.lower() not in {JSON, CSV}:
-        raise _unsupported(f"media type {name.lower()!r} is not known here", content_type)
-    return name.lower()
-
-
 def decode_invocation(body: bytes, content_type: str | None, spec: InputSpec) -> ModelInput:
     """Decode one request."""
     if media_type(content_type) == CSV:
         return ModelInput(data=_decode_csv(body, spec.schema))
-    return _decode_object(parse_json_object(body), spec)
-
-
-def parse_json_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object; the bare words NaN and Infinity are taken, as MLflow's own clients write them."""
-    try:
-        parsed = json.loads(body) if b"NaN" in body or b"Infinity" in body else orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ApiError(400, "InvalidJson", f"the body is not JSON: {error.msg} at {where}") from None
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "InvalidJson", f"the body is not JSON: {type(error).__name__}") from None
-    if not isinstance(parsed, dict):
-        raise invalid_request("the body must be a JSON object", expected="object", got=json_type(parsed))
-    return parsed
-
-
-def json_type(value: Any) -> str:
-    """Name a parsed value by its JSON type."""
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
-    return names.get(type(value), "null")
+    return _decode_object(parse_json_object(body, exact=True), spec)
 
 
 def cast_table(table: pd.DataFrame, schema: Schema | None) -> pd.DataFrame:
     """Cast the columns as MLflow's server does (times parsed, base64 decoded, numbers to the column's type)."""
     if schema is None:
         return table
+    check_frame(table, schema)
     try:
         return cast_df_types_according_to_schema(table, schema)  # type: ignore[no-untyped-call]
     except MlflowException as error:
@@ -118,10 +81,6 @@ def name_type(error: ApiError, schema: Schema | None) -> ApiError:
             expected = spec.type.name if isinstance(spec.type, DataType) else str(spec.type)
             return wrong_type(error.field, expected, error.got)
     return error
-
-
-def _unsupported(message: str, got: str | None) -> ApiError:
-    return ApiError(415, "UnsupportedMediaType", message, "Content-Type", [JSON, CSV], got)
 
 
 def _decode_object(body: dict[str, Any], spec: InputSpec) -> ModelInput:
@@ -148,6 +107,7 @@ def _decode_format(name: str, value: Any, spec: InputSpec) -> Any:
         _check_split(value)
     elif name == "dataframe_records":
         _check_records(value)
+    check_body(name, value, spec.schema)
     try:
         if name in {"instances", "inputs"}:
             known = _drop_unknown(value, spec.schema)
@@ -229,22 +189,31 @@ def _decode_csv(body: bytes, schema: Schema | None) -> pd.DataFrame:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ApiError(400, "InvalidCsv", f"the body is not UTF-8 at byte {error.start}") from None
-    dtypes = _csv_types(schema)
+    dtypes = _csv_types(schema, text)
     try:
         table = pd.read_csv(io.StringIO(text), dtype=dtypes)
     except (ValueError, OverflowError, TypeError) as error:
         raise _find_csv_fault(text, dtypes, error) from None
+    if table.empty:
+        # Texts of which there are none are of no type.
+        table = table.astype({name: object for name, kind in dtypes.items() if isinstance(kind, str)})
     return cast_table(table, schema)
 
 
-def _csv_types(schema: Schema | None) -> Mapping[str, Any]:
+def _csv_types(schema: Schema | None, text: str) -> Mapping[str, Any]:
     """Return the column types for the parser. Times are left as text: it has no such type; the cast parses them."""
-    if schema is None or not schema.has_input_names() or schema.is_tensor_spec():
+    if schema is None or schema.is_tensor_spec():
         return {}
-    columns = zip(schema.input_names(), schema.input_types(), strict=True)
+    try:
+        # Without names in the signature the place in the table is the name.
+        names = schema.input_names() if schema.has_input_names() else list(pd.read_csv(io.StringIO(text), nrows=0))
+    except (ValueError, OverflowError):
+        return {}
+    # What MLflow's parser makes of texts differs with and without names.
+    text_type = object if schema.has_input_names() else "str"
     return {
-        str(name): kind.to_pandas()
-        for name, kind in columns
+        str(name): text_type if kind == DataType.string else kind.to_pandas()
+        for name, kind in zip(names, schema.input_types(), strict=False)
         if isinstance(kind, DataType) and kind != DataType.datetime
     }
 

@@ -7,12 +7,11 @@ records, bytes as base64, times in ISO format.
 import base64
 import datetime
 import json
+import sys
 from typing import Any, Final
 
 import numpy as np
 import orjson
-import pandas as pd
-from pydantic import BaseModel
 
 from modelvane_serving.errors import ApiError
 
@@ -29,11 +28,23 @@ def to_plain(value: Any) -> Any:
     """Turn the table and array types that a model may return into lists and dictionaries."""
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, pd.DataFrame):
+    if is_frame(value):
         return value.to_dict(orient="records")
-    if isinstance(value, pd.Series):
-        return pd.DataFrame(value).to_dict(orient="records")
+    if is_series(value):
+        return value.to_frame().to_dict(orient="records")
     return value
+
+
+def is_frame(value: Any) -> bool:
+    """Tell whether it is a table of pandas, without importing pandas for a model that does not."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def is_series(value: Any) -> bool:
+    """Tell whether it is a column of pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.Series)
 
 
 def to_json(value: Any) -> bytes:
@@ -60,14 +71,15 @@ def _plain(value: Any) -> Any:
         return np.datetime_as_string(value)
     if isinstance(value, np.generic):
         return value.item()
-    if value is pd.NaT or value is pd.NA:
+    if type(value).__name__ in {"NaTType", "NAType"}:
         return None
     if isinstance(value, bytes | bytearray):
         return base64.encodebytes(value).decode("ascii")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if isinstance(value, BaseModel):
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
         return value.model_dump()
-    if isinstance(value, pd.DataFrame | pd.Series):
+    if is_frame(value) or is_series(value):
         return to_plain(value)
     raise TypeError(type(value).__name__)

@@ -20,6 +20,8 @@ class ApiError(Exception):
     field: str | None = None
     expected: Any = None
     got: Any = None
+    # Seconds after which it is worth trying again.
+    retry_after: int | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the JSON object of the answer."""

@@ -17,9 +17,11 @@ from typing import Any, Final
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
-from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from mlflow.tracking import get_tracking_uri
+from mlflow.utils.workspace_context import get_request_workspace
 from requests import HTTPError
 
+from modelvane_serving.download import download_model
 from modelvane_serving.failure import (
     ARTIFACT_MISSING,
     FETCH_FAILED,
@@ -32,6 +34,7 @@ from modelvane_serving.failure import (
 from modelvane_serving.fetch_stable import reading_stable_signature
 from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, Manifest, read_tree, write_manifest
 from modelvane_serving.mlmodel import MlModel, read_mlmodel
+from modelvane_serving.node_cache import NodeCache
 from modelvane_serving.settings import FetchSettings
 
 _log = logging.getLogger(__name__)
@@ -46,13 +49,13 @@ def fetch(settings: FetchSettings) -> str:
     started = time.monotonic()
     version = read_version(settings)
     artifacts = settings.model_dir / ARTIFACTS_DIR
+    cache = NodeCache(settings.cache_dir, settings.cache_max_bytes)
     with reading_stable_signature(settings):
-        download(settings, artifacts)
-    manifest = read_tree(artifacts)
-    if not manifest.files:
-        raise StartError(
-            ARTIFACT_MISSING,
-            f"{model_uri(settings)} exists, but there is no file at its source {redact(str(version.source))}",
+        manifest, from_cache = cache.fetch(
+            cache_key(settings, version),
+            artifacts,
+            settings.max_model_bytes,
+            lambda: download(settings, version, artifacts),
         )
     model = read_mlmodel(artifacts)
     write_facts(settings, version, model, manifest)
@@ -61,6 +64,7 @@ def fetch(settings: FetchSettings) -> str:
         "model_uri": model_uri(settings),
         "digest": manifest.digest,
         "files": len(manifest.files),
+        "from_node_cache": from_cache,
         "seconds": round(time.monotonic() - started, 3),
     }
     _log.info("model fetched", extra={"fields": fields})
@@ -86,14 +90,14 @@ def read_version(settings: FetchSettings) -> ModelVersion:
     return version
 
 
-def download(settings: FetchSettings, artifacts: Path) -> None:
-    """Download into an empty directory; MLflow refuses names that lead out of it, `read_tree` refuses links."""
+def download(settings: FetchSettings, version: ModelVersion, artifacts: Path) -> Manifest:
+    """Download the files into an empty directory and hash them."""
     # An earlier run of this container may have left half a model.
     shutil.rmtree(artifacts, ignore_errors=True)
     artifacts.mkdir(parents=True)
     with failures_as(FETCH_FAILED, f"the files of {model_uri(settings)} could not be downloaded"):
         try:
-            ModelsArtifactRepository(model_uri(settings)).download_artifacts("", str(artifacts))  # type: ignore[no-untyped-call]
+            download_model(model_uri(settings), artifacts, settings.max_model_bytes)
         except MlflowException as error:
             if error.error_code in ABSENT:
                 raise missing(settings, error) from None
@@ -106,6 +110,26 @@ def download(settings: FetchSettings, artifacts: Path) -> None:
             if error.response is not None and error.response.status_code == 404:
                 raise missing(settings, error) from None
             raise
+    manifest = read_tree(artifacts)
+    if not manifest.files:
+        raise StartError(
+            ARTIFACT_MISSING,
+            f"{model_uri(settings)} exists, but there is no file at its source {redact(str(version.source))}",
+        )
+    return manifest
+
+
+def cache_key(settings: FetchSettings, version: ModelVersion) -> dict[str, str]:
+    """Name what the files are of. A version that was deleted and made anew is another one: by its time."""
+    return {
+        "registry": redact(settings.registry_uri),
+        "tracking": redact(get_tracking_uri()),
+        "workspace": get_request_workspace() or "",
+        "model": settings.model_name,
+        "version": settings.model_version,
+        "source": redact(str(version.source)),
+        "created": str(version.creation_timestamp),
+    }
 
 
 def missing(settings: FetchSettings, error: Exception) -> StartError:

@@ -34,7 +34,7 @@ class Manifest:
 
 def read_tree(root: Path) -> Manifest:
     """Hash every file under root; anything that is neither a plain file nor a directory is refused."""
-    return Manifest({path: _sha256(root / path) for path in sorted(_walk(root))})
+    return Manifest({path: _sha256(root / path) for path in sorted(walk_files(root))})
 
 
 def write_manifest(manifest: Manifest, model_dir: Path) -> None:
@@ -43,15 +43,22 @@ def write_manifest(manifest: Manifest, model_dir: Path) -> None:
     (model_dir / MANIFEST_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def verify_manifest(model_dir: Path) -> str:
-    """Compare the files with manifest.json and return the digest; a difference is named and ends the program."""
+def read_manifest(model_dir: Path) -> Manifest:
+    """Read manifest.json; one that is at odds with itself is no manifest."""
     try:
         recorded = json.loads((model_dir / MANIFEST_FILE).read_text(encoding="utf-8"))
-        expected, digest = Manifest(recorded["files"]), recorded["digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest, digest = Manifest(recorded["files"]), recorded["digest"]
+        computed = manifest.digest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StartError(DIGEST_MISMATCH, f"{MANIFEST_FILE} cannot be read: {type(error).__name__}") from None
-    if expected.digest != digest:
-        raise StartError(DIGEST_MISMATCH, f"{MANIFEST_FILE} says {digest}, its own list gives {expected.digest}")
+    if computed != digest:
+        raise StartError(DIGEST_MISMATCH, f"{MANIFEST_FILE} says {digest}, its own list gives {computed}")
+    return manifest
+
+
+def verify_manifest(model_dir: Path) -> str:
+    """Compare the files with manifest.json and return the digest; a difference is named and ends the program."""
+    expected = read_manifest(model_dir)
     actual = read_tree(model_dir / ARTIFACTS_DIR)
     for path in sorted(set(expected.files) | set(actual.files)):
         if path not in actual.files:
@@ -66,7 +73,7 @@ def verify_manifest(model_dir: Path) -> str:
     return actual.digest
 
 
-def _walk(root: Path) -> Iterator[str]:
+def walk_files(root: Path) -> Iterator[str]:
     """Yield the relative path of each file. Links are never followed: one could point out of the directory."""
     for folder, folders, names in os.walk(root, followlinks=False):
         for name in (*folders, *names):

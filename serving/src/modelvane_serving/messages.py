@@ -1,7 +1,7 @@
 """A request and an answer of the ASGI protocol, with no framework between: bytes in, bytes out."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from modelvane_serving.errors import ApiError
@@ -17,7 +17,7 @@ class ClientGoneError(Exception):
     """The caller closed the connection before its request was whole."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Request:
     """One HTTP request whose body has not been read yet."""
 
@@ -55,19 +55,21 @@ class Request:
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit, None)
-            chunks.append(chunk)
             if not message_in.get("more_body", False):
-                return b"".join(chunks)
+                return b"".join((*chunks, chunk)) if chunks else chunk
+            chunks.append(chunk)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Response:
     """One answer, whole."""
 
     status: int = 200
     body: bytes
     content_type: bytes = JSON_TYPE
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    # The code in the body of one that is no success.
+    error: str | None = None
 
     async def send(self, send: Send, *, close: bool) -> None:
         """Send it; `close` asks the caller to make its next request on a new connection."""

@@ -18,6 +18,8 @@ BUCKETS = (
     1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0,
 )  # fmt: skip
 
+# Rows: powers of two, as batches are.
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 # A second series for each counter, of when it began, would double what is scraped.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -50,6 +52,26 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
+        batch_rows = Histogram(
+            "modelvane_batch_rows",
+            "Rows that one call of the model answered.",
+            LABELS,
+            buckets=BATCH_BUCKETS,
+            registry=self._registry,
+        )
+        waiting = Gauge(
+            "modelvane_requests_waiting",
+            "Prediction requests that wait for the model.",
+            LABELS,
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self._errors = Counter(
+            "modelvane_errors_total",
+            "Requests refused or failed, by the code of the answer.",
+            (*LABELS, "code"),
+            registry=self._registry,
+        )
         self._info = Gauge(
             "modelvane_model_info",
             "What is served: always 1.",
@@ -59,6 +81,10 @@ class Metrics:
         )
         self.duration = duration.labels(*self._identity)
         self.in_flight = in_flight.labels(*self._identity)
+        self.batch_rows = batch_rows.labels(*self._identity)
+        self.waiting = waiting.labels(*self._identity)
+        # The label of a series is looked up by its text; this is the way of every request.
+        self._counters: dict[tuple[int, str], Counter] = {}
         # A registry of its own: the collector reads the files of all workers, this one's included.
         self._output = CollectorRegistry() if shared else self._registry
         if shared:
@@ -70,7 +96,14 @@ class Metrics:
 
     def count(self, code: int, path: str) -> None:
         """Count one answer; `path` is the route, never what the caller typed."""
-        self._requests.labels(*self._identity, str(code), path).inc()
+        counter = self._counters.get((code, path))
+        if counter is None:
+            counter = self._counters[code, path] = self._requests.labels(*self._identity, str(code), path)
+        counter.inc()
+
+    def count_error(self, code: str) -> None:
+        """Count an answer that is no success by the code in its body."""
+        self._errors.labels(*self._identity, code).inc()
 
     def render(self) -> bytes:
         """Write the exposition."""

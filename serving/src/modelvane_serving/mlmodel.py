@@ -18,8 +18,11 @@ class MlModel:
     """The facts of a model that users and operators want to see."""
 
     flavors: tuple[str, ...]
+    configurations: Mapping[str, Mapping[str, Any]]
     signature: Mapping[str, Any] | None
     serving_input_example: str | None
+    # The model checks and converts its input itself, by the type hints of its `predict`.
+    has_type_hints: bool = False
 
     @property
     def flavor(self) -> str:
@@ -47,8 +50,10 @@ def _parse(content: Mapping[str, Any]) -> MlModel:
     example = content.get("saved_input_example_info") or {}
     return MlModel(
         flavors=flavors,
+        configurations={name: dict(configuration or {}) for name, configuration in content["flavors"].items()},
         signature=_parse_signature(content.get("signature")),
         serving_input_example=example.get("serving_input_path"),
+        has_type_hints=bool(content.get("is_signature_from_type_hint") or content.get("type_hint_from_example")),
     )
 
 

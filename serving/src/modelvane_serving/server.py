@@ -9,11 +9,13 @@ import logging
 import socket
 import time
 from types import FrameType
-from typing import Final
+from typing import Any, Final, Protocol, cast
 
 import uvicorn
+from uvicorn._types import ASGIApplication
 
-from modelvane_serving.app import App
+from modelvane_serving.connection import Connection
+from modelvane_serving.settings import ServeSettings
 
 _log = logging.getLogger(__name__)
 
@@ -23,15 +25,25 @@ KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 2048
 
 
+class Draining(Protocol):
+    """An ASGI application that can be told that its pod is about to go."""
+
+    draining: bool
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+
+
 class DrainingServer(uvicorn.Server):
     """Serves until SIGTERM, drains for a while, finishes what is in flight, ends with code 0."""
 
-    def __init__(self, app: App, *, drain_seconds: float, headers: dict[str, str], parent_pipe: int | None) -> None:
+    def __init__(self, app: Draining, settings: ServeSettings, *, parent_pipe: int | None) -> None:
+        headers = {"Modelvane-Model-Version": settings.model_version, "Modelvane-Revision": settings.revision}
         super().__init__(
             uvicorn.Config(
-                app,
+                cast(ASGIApplication, app),
                 loop="uvloop",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -42,10 +54,13 @@ class DrainingServer(uvicorn.Server):
                 headers=list(headers.items()),
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 backlog=BACKLOG,
+                ssl_certfile=settings.tls[0] if settings.tls is not None else None,
+                ssl_keyfile=settings.tls[1] if settings.tls is not None else None,
             )
         )
         self._app = app
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = settings.drain_seconds
+        self._receive_seconds = settings.receive_seconds
         self._parent_pipe = parent_pipe
         self._stop_at: float | None = None
 
@@ -69,7 +84,20 @@ class DrainingServer(uvicorn.Server):
         """Look at the clock, ten times a second."""
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
+        if counter % 10 == 0:
+            self._refuse_slow_senders()
         return await super().on_tick(counter)
+
+    def _refuse_slow_senders(self) -> None:
+        """End the requests whose sender takes too long: each holds a connection and memory for nothing."""
+        now = asyncio.get_running_loop().time()
+        slow = [
+            connection
+            for connection in list(self.server_state.connections)
+            if isinstance(connection, Connection) and connection.check_time(now, self._receive_seconds)
+        ]
+        if slow:
+            _log.warning("requests did not arrive in time", extra={"fields": {"requests": len(slow)}})
 
     def _parent_gone(self) -> None:
         if self._parent_pipe is not None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from modelvane_serving.cgroup import threads_of_each, worker_count
 from modelvane_serving.expectations import VARIABLE, VerificationRequest, read_requests
 from modelvane_serving.failure import INVALID_SETTINGS, StartError
 
 DEFAULT_MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+DEFAULT_CACHE_MAX_BYTES: Final = 10 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,10 @@ class FetchSettings:
     model_dir: Path
     registry_uri: str
     stable_model_uri: str | None
+    environment: str | None
+    cache_dir: Path | None
+    cache_max_bytes: int
+    max_model_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,17 @@ class ServeSettings:
     host: str | None
     port: int
     workers: int
+    threads: int
+    runtime: str
+    engine: str
+    compile_seconds: float
+    batch_rows: int
+    waiting: int
+    queue_seconds: float
+    request_seconds: float
+    receive_seconds: float
+    access_log_sample: float
+    tls: tuple[Path, Path] | None
     verify_input_example: bool
     verify_signature: bool
     verify_requests: tuple[VerificationRequest, ...]
@@ -55,11 +72,20 @@ def read_fetch_settings(env: Mapping[str, str]) -> FetchSettings:
         model_dir=Path(env.get("MODELVANE_MODEL_DIR") or "/model"),
         registry_uri=env.get("MLFLOW_REGISTRY_URI") or _required(env, "MLFLOW_TRACKING_URI"),
         stable_model_uri=_model_uri(env, "MODELVANE_STABLE_MODEL_URI"),
+        # None: a limit that fits every model is no limit, and the room there is is looked at anyway.
+        max_model_bytes=_integer(env, "MODELVANE_MAX_MODEL_BYTES", default=0, low=1, high=2**60) or None,
+        cache_max_bytes=_integer(env, "MODELVANE_CACHE_MAX_BYTES", default=DEFAULT_CACHE_MAX_BYTES, low=1, high=2**60),
+        # What a custom image has installed is not seen from here.
+        environment=None
+        if env.get("MODELVANE_RUNTIME") == "Custom"
+        else _choice(env, "MODELVANE_ENVIRONMENT", ("Image", "FromModel")),
+        cache_dir=Path(env["MODELVANE_CACHE_DIR"]) if env.get("MODELVANE_CACHE_DIR") else None,
     )
 
 
 def read_serve_settings(env: Mapping[str, str]) -> ServeSettings:
     """Read the environment of the main container."""
+    workers = _integer(env, "MODELVANE_WORKERS", default=worker_count(), low=1, high=64)
     return ServeSettings(
         model_name=_required(env, "MODELVANE_MODEL_NAME"),
         model_version=_token("MODELVANE_MODEL_VERSION", _required(env, "MODELVANE_MODEL_VERSION")),
@@ -69,13 +95,36 @@ def read_serve_settings(env: Mapping[str, str]) -> ServeSettings:
         revision=_token("MODELVANE_REVISION", env.get("MODELVANE_REVISION") or ""),
         host=env.get("MODELVANE_HOST") or None,
         port=_integer(env, "MODELVANE_PORT", default=8080, low=0, high=65535),
-        workers=_integer(env, "MODELVANE_WORKERS", default=1, low=1, high=64),
+        workers=workers,
+        threads=_integer(env, "MODELVANE_THREADS", default=threads_of_each(workers), low=1, high=1024),
+        runtime=_choice(env, "MODELVANE_RUNTIME", ("Modelvane", "MLflow")),
+        engine=_choice(env, "MODELVANE_ENGINE", ("Auto", "Native", "Pyfunc")),
+        compile_seconds=_seconds(env, "MODELVANE_COMPILE_SECONDS", default=60.0),
+        batch_rows=_integer(env, "MODELVANE_BATCH_ROWS", default=4096, low=1, high=2**20),
+        waiting=_integer(env, "MODELVANE_MAX_WAITING", default=1024, low=1, high=2**20),
+        queue_seconds=_seconds(env, "MODELVANE_QUEUE_SECONDS", default=1.0),
+        request_seconds=_seconds(env, "MODELVANE_REQUEST_SECONDS", default=60.0),
+        receive_seconds=_seconds(env, "MODELVANE_RECEIVE_SECONDS", default=30.0),
+        access_log_sample=_fraction(env, "MODELVANE_ACCESS_LOG_SAMPLE", default=0.0),
+        tls=_tls(env),
         verify_input_example=_boolean(env, "MODELVANE_VERIFY_INPUT_EXAMPLE", default=True),
         verify_signature=_choice(env, "MODELVANE_VERIFY_SIGNATURE", ("Compatible", "Ignore")) == "Compatible",
         verify_requests=read_requests(env.get(VARIABLE)),
         drain_seconds=_seconds(env, "MODELVANE_DRAIN_SECONDS", default=5.0),
         max_body_bytes=_integer(env, "MODELVANE_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**40),
     )
+
+
+def _tls(env: Mapping[str, str]) -> tuple[Path, Path] | None:
+    """Read the certificate's file and the key's: both or neither, and both there."""
+    names = ("MODELVANE_TLS_CERT", "MODELVANE_TLS_KEY")
+    if not any(env.get(name) for name in names):
+        return None
+    cert, key = (Path(_required(env, name)) for name in names)
+    for name, path in zip(names, (cert, key), strict=True):
+        if not path.is_file():
+            raise StartError(INVALID_SETTINGS, f"{name} must be a file, there is none at {path}")
+    return cert, key
 
 
 def _required(env: Mapping[str, str], name: str) -> str:
@@ -115,6 +164,19 @@ def _seconds(env: Mapping[str, str], name: str, *, default: float) -> float:
         raise StartError(INVALID_SETTINGS, f"{name} must be a number of seconds, got {text!r}") from None
     if not 0 <= value <= 3600:
         raise StartError(INVALID_SETTINGS, f"{name} must be between 0 and 3600 seconds, got {text}")
+    return value
+
+
+def _fraction(env: Mapping[str, str], name: str, *, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise StartError(INVALID_SETTINGS, f"{name} must be a number from 0 to 1, got {text!r}")
     return value
 
 

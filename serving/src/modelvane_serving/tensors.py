@@ -1,15 +1,16 @@
-"""Tensors of the Open Inference Protocol v2 in JSON: one input of a request, one output of an answer."""
+"""Tensors of the Open Inference Protocol v2: one input of a request, one output of an answer, in JSON or in bytes."""
 
 import math
+import struct
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from modelvane_serving.decoding import json_type
-from modelvane_serving.encoding import to_json
+from modelvane_serving.bodies import json_type
+from modelvane_serving.encoding import is_frame, is_series, to_json
 from modelvane_serving.errors import ApiError, invalid_request, wrong_shape, wrong_type
 
 TYPE_OF: Final[dict[str, np.dtype[Any]]] = {
@@ -37,7 +38,30 @@ class Tensor:
     array: npt.NDArray[Any]
 
 
-def parse_tensor(value: Any, where: str) -> Tensor:
+class BinaryData:
+    """What follows the JSON of a request with binary tensors, taken from the front one tensor at a time."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._taken = 0
+
+    def take(self, size: int, where: str) -> memoryview:
+        """Take the next so many bytes."""
+        left = len(self._data) - self._taken
+        if size > left:
+            raise invalid_request("the body ends before the tensor", field=where, expected=size, got=left)
+        self._taken += size
+        return self._data[self._taken - size : self._taken]
+
+    def check_end(self) -> None:
+        """Refuse bytes that belong to no tensor."""
+        left = len(self._data) - self._taken
+        if left:
+            message = "the body goes on behind the last tensor"
+            raise invalid_request(message, field="inputs", expected=self._taken, got=len(self._data))
+
+
+def parse_tensor(value: Any, where: str, binary: BinaryData | None = None) -> Tensor:
     """Read one element of `inputs`, checking every value against its datatype: numpy would convert silently."""
     if not isinstance(value, dict):
         raise wrong_type(where, "object", json_type(value))
@@ -51,6 +75,10 @@ def parse_tensor(value: Any, where: str) -> Tensor:
             f"the datatype of input {name!r} is not known", field=f"{where}.datatype", expected=list(TYPE_OF), got=known
         )
     shape = _parse_shape(value.get("shape"), f"{where}.shape")
+    parameters = value.get("parameters")
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if size is not None:
+        return Tensor(name=name, array=_from_binary(size, datatype, shape, binary, where))
     if "data" not in value:
         raise invalid_request(f"input {name!r} has no data", field=f"{where}.data", expected="array")
     flat = _flatten(value["data"], f"{where}.data")
@@ -73,9 +101,24 @@ def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "datatype": datatype, "shape": list(array.shape), "data": data}
 
 
+def tensor_to_binary(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
+    """Write one element of `outputs` without its values, and the values: little-endian, in row-major order."""
+    array = tensor.array
+    datatype = NAME_OF.get(array.dtype)
+    if datatype is None or datatype == "BYTES":
+        texts = [item if isinstance(item, str) else to_json(item).decode() for item in array.ravel().tolist()]
+        parts = [text.encode() for text in texts]
+        data = b"".join(struct.pack("<I", len(part)) + part for part in parts)
+        datatype = "BYTES"
+    else:
+        data = np.ascontiguousarray(array).tobytes()
+    description = {"name": tensor.name, "datatype": datatype, "shape": list(array.shape)}
+    return {**description, "parameters": {"binary_data_size": len(data)}}, data
+
+
 def predictions_to_tensors(predictions: Any, names: list[str]) -> list[Tensor]:
     """Turn what a model may return into named arrays: a table or dictionary gives one for each column."""
-    if isinstance(predictions, pd.DataFrame):
+    if is_frame(predictions):
         return [Tensor(name=str(name), array=_as_array(column)) for name, column in predictions.items()]
     if isinstance(predictions, dict):
         return [Tensor(name=str(name), array=_as_array(value)) for name, value in predictions.items()]
@@ -92,30 +135,74 @@ def _parse_shape(value: Any, where: str) -> list[int]:
     return list(value)
 
 
+def _from_binary(size: Any, datatype: str, shape: list[int], binary: BinaryData | None, where: str) -> npt.NDArray[Any]:
+    field = f"{where}.parameters.binary_data_size"
+    if type(size) is not int or size < 0:
+        raise wrong_type(field, "whole number, not negative", json_type(size))
+    if binary is None:
+        message = "binary tensors need the header Inference-Header-Content-Length"
+        raise invalid_request(message, field="Inference-Header-Content-Length", expected="number of bytes")
+    data = binary.take(size, field)
+    dtype, count = TYPE_OF[datatype], math.prod(shape)
+    if datatype == "BYTES":
+        return _read_texts(data, count, field).reshape(shape)
+    if size != count * dtype.itemsize:
+        message = f"{size} bytes for shape {shape} of {datatype}"
+        raise wrong_shape(message, field=field, expected=count * dtype.itemsize, got=size)
+    if datatype == "BOOL":
+        numbers = np.frombuffer(data, dtype=np.uint8)
+        if numbers.size and numbers.max() > 1:
+            raise wrong_type(field, "BOOL, a byte of 0 or 1 each", None)
+        return numbers.astype(np.bool_).reshape(shape)
+    return np.frombuffer(data, dtype=dtype.newbyteorder("<")).reshape(shape)
+
+
+def _read_texts(data: memoryview, count: int, field: str) -> npt.NDArray[Any]:
+    """Read texts, each behind its length in four bytes."""
+    texts: list[str] = []
+    place = 0
+    while place < len(data) and len(texts) < count:
+        if place + 4 > len(data):
+            break
+        (length,) = struct.unpack_from("<I", data, place)
+        place += 4
+        try:
+            texts.append(bytes(data[place : place + length]).decode())
+        except UnicodeDecodeError:
+            raise wrong_type(field, "BYTES in UTF-8", None) from None
+        place += length
+    if len(texts) != count or place != len(data):
+        raise wrong_shape("the bytes do not hold as many texts as the shape says", field=field, expected=count)
+    array = np.empty(count, dtype=object)
+    array[:] = texts
+    return array
+
+
 def _flatten(value: Any, where: str) -> list[Any]:
     """Take data flat or nested, as the protocol allows, without recursion: depth is the caller's choice."""
     if not isinstance(value, list):
         raise wrong_type(where, "array", json_type(value))
-    while any(isinstance(item, list) for item in value):
-        if not all(isinstance(item, list) and len(item) == len(value[0]) for item in value):
+    while list in (found := set(map(type, value))):
+        if len(found) != 1 or len(set(map(len, value))) != 1:
             raise wrong_shape("nested data must have rows of one length", field=where)
-        value = [inner for item in value for inner in item]
-    return list(value)
+        value = list(chain.from_iterable(value))
+    flat: list[Any] = value
+    return flat
 
 
 def _to_array(flat: list[Any], datatype: str, where: str) -> npt.NDArray[Any]:
     dtype = TYPE_OF[datatype]
-    allowed: tuple[type, ...] = (int,)
+    allowed: set[type] = {int}
     if datatype == "BOOL":
-        allowed = (bool,)
+        allowed = {bool}
     elif datatype == "BYTES":
-        allowed = (str,)
+        allowed = {str}
     elif dtype.kind == "f":
         # null is how an answer of ours says NaN.
-        allowed = (int, float, type(None))
-    for number, item in enumerate(flat):
-        if type(item) not in allowed:
-            raise wrong_type(f"{where}[{number}]", datatype, json_type(item))
+        allowed = {int, float, type(None)}
+    if not set(map(type, flat)) <= allowed:
+        number = next(number for number, item in enumerate(flat) if type(item) not in allowed)
+        raise wrong_type(f"{where}[{number}]", datatype, json_type(flat[number]))
     if datatype == "BYTES":
         array = np.empty(len(flat), dtype=object)
         array[:] = flat
@@ -127,7 +214,7 @@ def _to_array(flat: list[Any], datatype: str, where: str) -> npt.NDArray[Any]:
 
 
 def _as_array(value: Any) -> npt.NDArray[Any]:
-    if isinstance(value, pd.Series):
+    if is_series(value):
         value = value.to_numpy()
     try:
         array = np.asarray(value)

@@ -1,0 +1,259 @@
+"""Who runs when: requests wait in a lane, and whoever is idle takes what waits.
+
+There is no timer that collects a batch, so an idle server adds nothing to a request; a busy one finds the next batch
+already there. A model whose rows are independent has its waiting requests answered by one call (`BatchLane`), on the
+event loop itself when that is shorter than handing it to a thread and back. Any other model is called for each request
+in threads (`CallLane`), several of them when it is slow, because then it may be waiting for something.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from modelvane_serving.errors import ApiError
+from modelvane_serving.model import Job
+
+# How long the event loop may be held by a prediction: less than what handing it over and back costs others.
+INLINE_SECONDS: Final = 0.0015
+# A call is short if many of them fit into what nobody notices; then one thread takes several at a time.
+SHORT_SECONDS: Final = 0.001
+# A short call that takes this long is waiting for something: the others go on in another thread.
+STUCK_SECONDS: Final = 0.005
+SMOOTHING: Final = 0.2
+
+Run = Callable[[Sequence[Job]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What may wait, and how long a request may take in all (seconds)."""
+
+    waiting: int
+    queue_seconds: float
+    request_seconds: float
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A job and who waits for it."""
+
+    job: Job
+    future: asyncio.Future[None]
+    deadline: float
+
+
+class Lane:
+    """The queue and the accounts that both kinds share."""
+
+    def __init__(self, run: Run, admission: Admission, threads: int, on_batch: Callable[[int], None]) -> None:
+        self._run = run
+        self._admission = admission
+        self._threads = threads
+        self._on_batch = on_batch
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._waiting: deque[Waiting] = deque()
+        self._open: deque[Waiting] = deque()
+        self._busy = 0
+        self._scheduled = False
+        self._sweeping = False
+        # Of one request, smoothed; before the first it is not known.
+        self.seconds = 0.0
+
+    @property
+    def depth(self) -> int:
+        """How many requests wait."""
+        return len(self._waiting)
+
+    async def answer(self, job: Job) -> None:
+        """Wait until the job has its outcome. Raises ApiError 429 when too many wait, 504 when it took too long."""
+        self._admit()
+        loop = asyncio.get_running_loop()
+        entry = Waiting(job, loop.create_future(), loop.time() + self._admission.request_seconds)
+        self._waiting.append(entry)
+        self._open.append(entry)
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(1.0, self._sweep)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._dispatch)
+        await entry.future
+
+    def _admit(self) -> None:
+        waiting = len(self._waiting)
+        if waiting < self._threads:
+            return
+        expected = waiting * self.seconds / self._parallel()
+        if waiting >= self._admission.waiting or expected > self._admission.queue_seconds:
+            seconds = max(1, round(expected))
+            message = f"{waiting} requests wait already: try again in {seconds} s"
+            raise ApiError(429, "TooManyRequests", message, retry_after=seconds)
+
+    def _parallel(self) -> int:
+        return 1
+
+    def _dispatch(self) -> None:
+        raise NotImplementedError
+
+    def _hand_over(self, batch: list[Waiting]) -> None:
+        self._busy += 1
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            started = time.perf_counter()
+            try:
+                self._run([entry.job for entry in batch])
+            finally:
+                loop.call_soon_threadsafe(self._finish, batch, time.perf_counter() - started)
+
+        self._pool.submit(work)
+
+    def _finish(self, batch: list[Waiting], seconds: float) -> None:
+        self._busy -= 1
+        self._settle(batch, seconds)
+        if self._waiting:
+            self._dispatch()
+
+    def _settle(self, batch: list[Waiting], seconds: float) -> None:
+        each = seconds / len(batch)
+        self.seconds += SMOOTHING * (each - self.seconds) if self.seconds else each
+        for entry in batch:
+            if not entry.future.done():
+                entry.future.set_result(None)
+
+    def _sweep(self) -> None:
+        """Once a second: tell those whose time is up. What runs for them goes on, there is no way to stop it."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._open and (self._open[0].future.done() or self._open[0].deadline <= now):
+            entry = self._open.popleft()
+            if not entry.future.done():
+                message = f"there was no answer within {self._admission.request_seconds:g} s"
+                entry.future.set_exception(ApiError(504, "DeadlineExceeded", message))
+        if self._open:
+            loop.call_later(1.0, self._sweep)
+        else:
+            self._sweeping = False
+
+    def _next(self) -> Waiting | None:
+        """Take the first that still waits for its answer."""
+        while self._waiting:
+            entry = self._waiting.popleft()
+            if not entry.future.done():
+                return entry
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a batch takes, as measured when the model was loaded: seconds, and seconds for each row."""
+
+    fixed: float
+    row: float
+
+    def of(self, rows: int) -> float:
+        """Return the expected seconds of a batch."""
+        return self.fixed + rows * self.row
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSize:
+    """How many rows one call may have at most, and what they cost."""
+
+    rows: int
+    cost: Cost
+
+
+class BatchLane(Lane):
+    """One batch at a time, of all that waits, up to a number of rows."""
+
+    def __init__(self, run: Run, admission: Admission, size: BatchSize, on_batch: Callable[[int], None]) -> None:
+        super().__init__(run, admission, 1, on_batch)
+        self._size = size
+
+    def _dispatch(self) -> None:
+        self._scheduled = False
+        if self._busy:
+            return
+        batch, rows = self._take()
+        if not batch:
+            return
+        self._on_batch(rows)
+        if self._size.cost.of(rows) > INLINE_SECONDS:
+            self._hand_over(batch)
+            return
+        started = time.perf_counter()
+        self._run([entry.job for entry in batch])
+        self._settle(batch, time.perf_counter() - started)
+        if self._waiting:
+            # After what has arrived meanwhile has been read: it may go along.
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _take(self) -> tuple[list[Waiting], int]:
+        batch: list[Waiting] = []
+        rows = 0
+        while self._waiting and (not batch or rows + self._waiting[0].job.rows <= self._size.rows):
+            entry = self._next()
+            if entry is not None:
+                batch.append(entry)
+                rows += entry.job.rows
+        return batch, rows
+
+
+class CallLane(Lane):
+    """A call for each request, in threads."""
+
+    def _parallel(self) -> int:
+        return 1 if self._is_short() else self._threads
+
+    def _is_short(self) -> bool:
+        return 0 < self.seconds < SHORT_SECONDS
+
+    def _dispatch(self) -> None:
+        self._scheduled = False
+        limit = self._parallel()
+        if self._busy >= limit and self._waiting:
+            if limit < self._threads:
+                asyncio.get_running_loop().call_later(STUCK_SECONDS, self._relieve, self._busy)
+            return
+        while self._waiting and self._busy < limit:
+            self._start()
+
+    def _relieve(self, busy: int) -> None:
+        """Start another thread if nothing has moved since."""
+        if self._waiting and self._busy >= busy and self._busy < self._threads:
+            self._start()
+
+    def _start(self) -> None:
+        share = int(SHORT_SECONDS / self.seconds) if self._is_short() else 1
+        batch: list[Waiting] = []
+        while len(batch) < share:
+            entry = self._next()
+            if entry is None:
+                break
+            batch.append(entry)
+        if batch:
+            for entry in batch:
+                self._on_batch(entry.job.rows)
+            self._hand_over(batch)
+
+
+def measure_cost(run: Callable[[int], None], rows: int = 64) -> Cost:
+    """Time the model with one row and with many; the best of a few, because the first ones warm it up."""
+
+    def best(count: int) -> float:
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            run(count)
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    one, many = best(1), best(rows)
+    row = max(0.0, (many - one) / (rows - 1))
+    return Cost(fixed=max(0.0, one - row), row=row)
