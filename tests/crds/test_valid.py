@@ -21,7 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "onPointerRemoved": "Keep",
         "suspend": False,
         "replicas": 1,
-        "runtime": {"workers": 1},
+        "runtime": {"type": "Modelvane", "engine": "Auto", "environment": "Image"},
         "template": {},
         "service": {"type": "ClusterIP", "port": 80},
         "strategy": {"type": "RollingUpdate", "scaleDownDelay": "30s"},
@@ -102,6 +102,14 @@ def test_template_keeps_what_the_schema_does_not_know(resources: Resources) -> N
 EVERYTHING: dict[str, Any] = {
     "model": {"name": "iris", "alias": "champion"},
     "replicas": 4,
+    "runtime": {
+        "type": "Modelvane",
+        "engine": "Native",
+        "environment": "FromModel",
+        "workers": 64,
+        "maxModelSize": "1.5Gi",
+        "cache": {"persistentVolumeClaim": {"claimName": "models"}, "maxSize": "1"},
+    },
     "gateway": {
         "parentRefs": [
             {"name": "public", "namespace": "gateways", "sectionName": "web"},
@@ -180,6 +188,30 @@ def test_operator_reads_everything_at_once(resources: Resources) -> None:
     created = resources.create(resource("ModelDeployment", spec=EVERYTHING), dry_run=True)
     read = ModelDeploymentSpec.model_validate(created["spec"])
     assert read == ModelDeploymentSpec.model_validate(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        {"type": "MLflow", "workers": 2, "environment": "FromModel", "tls": {"secretName": "iris-tls"}},
+        {"type": "Custom", "image": "mine:1", "tls": {"secretName": "iris-tls"}, "maxModelSize": "500M"},
+        {"type": "Custom", "image": "mine:1", "engine": "Auto", "environment": "Image"},
+        {"cache": {"hostPath": {"path": "/var/cache/..models/x.y"}}},
+        {"env": [{"name": "MODELVANE_MAX_BODY_BYTES", "value": "1000"}]},
+    ],
+    ids=["MLflow", "Custom", "Custom with defaults", "a directory of the node", "a variable for the runtime"],
+)
+def test_runtime_is_accepted_and_kept_as_written(resources: Resources, runtime: dict[str, Any]) -> None:
+    created = resources.create(merged(resource("ModelDeployment"), {"spec": {"runtime": runtime}}), dry_run=True)
+    assert created["spec"]["runtime"] == DEFAULTS["ModelDeployment"]["runtime"] | runtime
+
+
+def test_workers_of_an_earlier_release_stay_and_can_be_left_to_the_runtime(resources: Resources) -> None:
+    """Its CRD wrote `workers: 1` into every resource."""
+    body = merged(resource("ModelDeployment", name="old"), {"spec": {"runtime": {"workers": 1}}})
+    assert resources.create(body)["spec"]["runtime"]["workers"] == 1
+    left = resources.patch("ModelDeployment", "old", {"spec": {"runtime": {"workers": None}}})
+    assert "workers" not in left["spec"]["runtime"]
 
 
 @pytest.mark.parametrize("strategy", ["RollingUpdate", "BlueGreen"])

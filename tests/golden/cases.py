@@ -20,7 +20,11 @@ EVERYTHING: dict[str, Any] = {
     "replicas": 3,
     "runtime": {
         "image": "registry.example/serving:1",
+        "engine": "Native",
+        "environment": "FromModel",
         "workers": 4,
+        "maxModelSize": "10Gi",
+        "cache": {"hostPath": {"path": "/var/cache/modelvane"}},
         "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
         "envFrom": [{"configMapRef": {"name": "tuning"}}],
     },
@@ -50,6 +54,26 @@ EVERYTHING: dict[str, Any] = {
         "requests": [{"name": "setosa", "body": {"inputs": [[5.1]]}, "expect": {"json": {"predictions": [0]}}}],
     },
     "progressDeadline": "1m30s",
+}
+MLFLOW: dict[str, Any] = {
+    **SMALL,
+    "runtime": {
+        "type": "MLflow",
+        "workers": 2,
+        "cache": {"persistentVolumeClaim": {"claimName": "models"}, "maxSize": "50Gi"},
+    },
+}
+CUSTOM: dict[str, Any] = {
+    **SMALL,
+    "runtime": {
+        "type": "Custom",
+        "image": "registry.example/scoring:7",
+        "tls": {"secretName": "iris-tls"},
+        "cache": {"hostPath": {"path": "/var/cache/modelvane"}},
+        "env": [{"name": "THREADS", "value": "2"}],
+    },
+    "template": {"spec": {"containers": [{"name": "serve", "args": ["--port", "$(MODELVANE_PORT)"]}]}},
+    "service": {"port": 443},
 }
 PLAIN_REGISTRY = {"uri": "http://mlflow.mlflow.svc:5000"}
 FULL_REGISTRY = {
@@ -93,9 +117,13 @@ def gateway(o: Observed) -> GatewaySpec:
 
 def _cases() -> dict[str, Any]:
     small, everything = observed(SMALL, PLAIN_REGISTRY), observed(EVERYTHING, FULL_REGISTRY)
+    mlflow, custom = observed(MLFLOW, PLAIN_REGISTRY), observed(CUSTOM, FULL_REGISTRY)
     return {
         "deployment-small": build_deployment(small, revision(small), 1, IMAGE),
         "deployment-everything": build_deployment(everything, revision(everything), 3, IMAGE),
+        "deployment-mlflow": build_deployment(mlflow, revision(mlflow), 1, IMAGE),
+        "deployment-custom": build_deployment(custom, revision(custom), 1, IMAGE),
+        "service-tls": build_service(custom, Traffic(revision(custom).name)),
         "service-one-revision": build_service(small, Traffic(revision(small).name)),
         "service-both-revisions": build_service(everything, Traffic(None)),
         "budget": build_budget(everything),

@@ -4,60 +4,18 @@ The models mirror the CRDs. Defaults live in the CRD schema too; they are repeat
 a field existed still parses. Unknown fields are ignored: an older operator must be able to read a newer object. Pure.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from modelvane.names import canonical_json, short_hash
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
-_PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4})?%")
+from modelvane.units import Duration, Percent, Size
 
 LONGEST_REQUESTS = 96 * 1024
 """Bytes of `verification.requests` as JSON: they reach the pod in one environment variable, which Linux limits."""
-
-
-def parse_duration(value: object) -> object:
-    """Read a duration the way Kubernetes writes it, such as `1h30m` or `500ms`."""
-    if not isinstance(value, str):
-        return value
-    if not _DURATION.fullmatch(value):
-        raise ValueError(f"{value!r} is not a duration such as 30s, 10m or 1h30m")
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(value)))
-
-
-def format_duration(value: timedelta) -> str:
-    """Write a duration the way it is read: `90s` becomes `1m30s`."""
-    whole, rest = divmod(round(value.total_seconds() * 1000), 1000)
-    minutes, seconds = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"), (rest, "ms"))
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
-
-
-def parse_percent(value: object) -> object:
-    """Read a percentage such as `1%` or `0.5%` as a fraction of 1."""
-    if not isinstance(value, str):
-        return value
-    if not _PERCENT.fullmatch(value):
-        raise ValueError(f"{value!r} is not a percentage such as 1% or 0.5%")
-    return float(value.removesuffix("%")) / 100
-
-
-def format_percent(value: float) -> str:
-    """Write a fraction of 1 as a percentage."""
-    return f"{value * 100:.6g}%"
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
-Percent = Annotated[float, BeforeValidator(parse_percent), PlainSerializer(format_percent)]
-"""A fraction of 1, written as a percentage."""
 
 
 class Shape(BaseModel):
@@ -115,11 +73,44 @@ class ModelPointer(Shape):
         return f"models:/{self.name}/{self.stage or self.version}"
 
 
-class Runtime(Shape):
-    """The serving program: which image, how many processes, with what environment."""
+class ClaimRef(Shape):
+    """A PersistentVolumeClaim in the same namespace."""
 
+    claim_name: str
+
+
+class NodePath(Shape):
+    """A directory of the node."""
+
+    path: str
+
+
+class ModelCache(Shape):
+    """Where fetched models are kept for the next pod: exactly one of the two."""
+
+    persistent_volume_claim: ClaimRef | None = None
+    host_path: NodePath | None = None
+    max_size: Size | None = None
+
+
+class ServingTls(Shape):
+    """The Secret with the certificate that the pods show."""
+
+    secret_name: str
+
+
+class Runtime(Shape):
+    """The serving program: which one, which image, how many processes, with what environment."""
+
+    type: Literal["Modelvane", "MLflow", "Custom"] = "Modelvane"
     image: str | None = None
-    workers: int = 1
+    engine: Literal["Auto", "Native", "Pyfunc"] = "Auto"
+    environment: Literal["Image", "FromModel"] = "Image"
+    workers: int | None = None
+    """None is as many as the pod may use CPUs."""
+    max_model_size: Size | None = None
+    cache: ModelCache | None = None
+    tls: ServingTls | None = None
     env: tuple[Mapping[str, Any], ...] = ()
     env_from: tuple[Mapping[str, Any], ...] = ()
 
@@ -293,7 +284,7 @@ def template_hash(spec: ModelDeploymentSpec, registry: ModelRegistrySpec, restar
     """
     parts = {
         "model": spec.model.name,
-        "runtime": spec.runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "runtime": _hashed(spec.runtime),
         "template": spec.template.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "verification": spec.verification.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "registry": registry.model_dump(
@@ -302,6 +293,16 @@ def template_hash(spec: ModelDeploymentSpec, registry: ModelRegistrySpec, restar
         "restart": restart,
     }
     return short_hash(parts)
+
+
+def _hashed(runtime: Runtime) -> dict[str, Any]:
+    """Write a runtime so that one with a single worker is the plain one.
+
+    That was the default which the API server wrote into every resource before workers could be left to the runtime.
+    """
+    parts = runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    workers = "Auto" if runtime.workers is None else runtime.workers
+    return {key: part for key, part in {**parts, "workers": workers}.items() if (key, part) != ("workers", 1)}
 
 
 def terms_hash(spec: ModelDeploymentSpec) -> str:

@@ -8,6 +8,7 @@ import pytest
 from modelvane.analysis.analyst import Analyst, Trial
 from modelvane.analysis.figures import Measurement
 from modelvane.analysis.pods import Answer, Pods
+from modelvane.analysis.verdict import Check, Verdict, check
 from modelvane.cluster.snapshot import read_pod
 from modelvane.engine.memory import format_time
 from modelvane.engine.state import Key, Pod
@@ -41,6 +42,30 @@ def test_a_container_that_restarted_is_noticed_though_it_has_counted_further(mon
     measured = asyncio.run(story())
     assert measured is not None
     assert (measured.candidate.requests, measured.candidate.errors) == (60, 6)
+
+
+def test_an_image_without_metrics_cannot_be_judged_and_the_message_says_where_they_were_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = Analysis.model_validate({"maxErrorRate": "1%"})
+    candidate = replace(workload("2"), pods=(_pod("a", -60),))
+    trial = Trial(Key("ModelDeployment", "ns", "iris"), wanted, candidate, None, NOW)
+
+    async def get(self: Pods, pod: Pod, path: str, within: float) -> Answer:
+        return Answer(404, b"")
+
+    monkeypatch.setattr(Pods, "get", get)
+
+    async def story() -> Measurement | None:
+        analyst = Analyst(lambda _: None)
+        await analyst.measure(trial, NOW)
+        return await analyst.measure(trial, NOW + STEP)
+
+    measured = asyncio.run(story())
+    assert measured is not None
+    few = "0 of the 50 requests that minRequests asks for"
+    said = f"{few}; no pod of version 2 shows its metrics: p: status 404 at /metrics"
+    assert check(wanted, measured) == Check(Verdict.INCONCLUSIVE, said)
 
 
 def _page(good: int, bad: int = 0) -> bytes:

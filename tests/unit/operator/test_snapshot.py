@@ -36,6 +36,7 @@ def deployment(**metadata: Any) -> dict[str, Any]:
 
 TOLD = '{"reason": "InputExampleFailed", "message": "the model raised ValueError on its own example"}'
 FETCH = '{"reason": "FetchFailed", "message": "http://mlflow:5000 does not answer"}'
+PACKAGES = '{"reason": "EnvironmentFailed", "message": "cannot install foo==9"}'
 AGAIN = "container serve ended with exit code 1 again and again; see its log"
 
 
@@ -53,6 +54,10 @@ AGAIN = "container serve ended with exit code 1 again and again; see its log"
         (
             pod(init=(ended(1, message=FETCH, name="fetch"),)),
             Failure("FetchFailed", "http://mlflow:5000 does not answer", False),
+        ),
+        (
+            pod(init=(ended(1, message=PACKAGES, name="fetch"),)),
+            Failure("EnvironmentFailed", "cannot install foo==9", True),
         ),
         (
             pod(ended(137, reason="OOMKilled")),

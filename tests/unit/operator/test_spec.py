@@ -7,10 +7,9 @@ from modelvane.spec import (
     ModelDeploymentSpec,
     ModelPointer,
     ModelRegistrySpec,
-    format_duration,
-    parse_duration,
     template_hash,
 )
+from modelvane.units import format_duration, parse_duration, parse_size
 from pydantic import ValidationError
 
 REGISTRY = ModelRegistrySpec(uri="http://mlflow:5000")
@@ -79,13 +78,16 @@ def test_the_hash_of_a_spec_never_changes() -> None:
         }
     )
     # Another value here would roll every deployment of every user when the operator is upgraded.
-    hashes = [template_hash(spec(), REGISTRY, None), template_hash(everything, registry, "2026-01-01")]
+    # What an earlier release's CRD made of a spec without a runtime, and what this one makes of it.
+    plain, unset = spec(runtime={"workers": 1}), spec()
+    hashes = [template_hash(plain, REGISTRY, None), template_hash(everything, registry, "2026-01-01")]
     assert hashes == ["20927371", "f45332af"]
+    assert template_hash(unset, REGISTRY, None) == "0c266434"
 
 
 def test_a_default_that_is_written_out_makes_the_same_hash() -> None:
     written = spec(
-        runtime={"workers": 1, "env": [], "envFrom": []},
+        runtime={"type": "Modelvane", "engine": "Auto", "environment": "Image", "env": [], "envFrom": []},
         template={"metadata": {}, "spec": {}},
         verification={"inputExample": True},
     )
@@ -126,3 +128,48 @@ def test_what_makes_the_pod_changes_the_hash() -> None:
         template_hash(spec(model={"name": "wine", "stage": "Production"}), REGISTRY, None),
     }
     assert len(hashes) == 7
+
+
+def test_each_choice_of_a_runtime_makes_another_pod() -> None:
+    claim: dict[str, object] = {"persistentVolumeClaim": {"claimName": "models"}}
+    runtimes: list[dict[str, object]] = [
+        {},
+        {"workers": 1},
+        {"workers": 2},
+        {"type": "MLflow"},
+        {"type": "Custom", "image": "x:1"},
+        {"engine": "Native"},
+        {"environment": "FromModel"},
+        {"maxModelSize": "1Gi"},
+        {"cache": claim},
+        {"cache": {**claim, "maxSize": "1Gi"}},
+        {"tls": {"secretName": "iris-tls"}},
+    ]
+    assert len({template_hash(spec(runtime=runtime), REGISTRY, None) for runtime in runtimes}) == len(runtimes)
+
+
+def test_a_size_makes_the_same_pod_however_it_is_written() -> None:
+    mega, giga = (spec(runtime={"maxModelSize": size}) for size in ("2048Mi", "2Gi"))
+    assert template_hash(mega, REGISTRY, None) == template_hash(giga, REGISTRY, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("0.5", 1),
+        ("500k", 500_000),
+        ("1.5M", 1_500_000),
+        ("10Gi", 10 * 2**30),
+        ("0.5Ki", 512),
+        ("2Pi", 2**51),
+    ],
+)
+def test_a_size_is_read_as_kubernetes_writes_it(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "Gi", "1 Gi", "-1", "1GB", "1K", "1e3", "1m"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size such as 500Mi"):
+        parse_size(text)

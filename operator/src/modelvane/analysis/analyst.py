@@ -17,7 +17,8 @@ from modelvane.analysis.figures import Comparison, Figures, Measurement, Reading
 from modelvane.analysis.pods import SERVING_PORT, NoAnswerError, Pods
 from modelvane.analysis.replay import Replay
 from modelvane.engine.state import Key, Pod, Workload
-from modelvane.spec import Analysis, format_duration
+from modelvane.spec import Analysis
+from modelvane.units import format_duration
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ class Analyst:
         except NoAnswerError as error:
             return str(error)
         if answer.status != 200:
-            return f"status {answer.status}"
+            return f"status {answer.status} at /metrics"
         figures = read_figures(answer.body.decode(errors="replace"))
         return figures if figures is not None else "no metrics of the serving program"
 

@@ -29,14 +29,21 @@ class Answer:
 
 
 async def fetch(
-    session: aiohttp.ClientSession, url: URL, within: float, body: bytes | None = None, longest: int = LONGEST_PAGE
+    session: aiohttp.ClientSession,
+    url: URL,
+    within: float,
+    body: bytes | None = None,
+    *,
+    verify: bool = True,
 ) -> Answer:
     """Ask once. Redirects are not followed: an answer comes from where it was asked for, or not at all."""
-    method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
+    method, headers, longest = "GET", {}, LONGEST_PAGE
+    if body is not None:
+        method, headers, longest = "POST", {"Content-Type": "application/json"}, LONGEST_PREDICTION
     try:
         async with (
             asyncio.timeout(within),
-            session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
+            session.request(method, url, data=body, headers=headers, allow_redirects=False, ssl=verify) as response,
         ):
             content = await response.content.read(longest + 1)
             while len(content) <= longest and (more := await response.content.read(longest)):
@@ -74,16 +81,19 @@ class Pods:
 
     async def get(self, pod: Pod, path: str, within: float) -> Answer:
         """Ask a pod for a page."""
-        return await fetch(self.session, self._url(pod, path), within)
+        return await self._ask(pod, path, within)
 
     async def predict(self, pod: Pod, body: bytes, within: float) -> Answer:
         """Ask a pod for a prediction."""
-        return await fetch(self.session, self._url(pod, "/invocations"), within, body, LONGEST_PREDICTION)
+        return await self._ask(pod, "/invocations", within, body)
 
     async def close(self) -> None:
         """Close the session."""
         if self._session is not None:
             await self._session.close()
 
-    def _url(self, pod: Pod, path: str) -> URL:
-        return URL.build(scheme="http", host=pod.ip or "", port=self._port, path=path)
+    async def _ask(self, pod: Pod, path: str, within: float, body: bytes | None = None) -> Answer:
+        # The certificate is made for the names that clients use, by whatever authority they trust; here a pod is known
+        # by the address that the API server gives. So it is not verified, as the kubelet does not for its probes.
+        url = URL.build(scheme="https" if pod.tls else "http", host=pod.ip or "", port=self._port, path=path)
+        return await fetch(self.session, url, within, body, verify=False)

@@ -12,7 +12,8 @@ from math import inf
 
 from modelvane.analysis.figures import Comparison, Figures, Measurement
 from modelvane.engine.memory import FiguresSeen, QuerySeen
-from modelvane.spec import Analysis, Predictions, Query, format_duration, format_percent
+from modelvane.spec import Analysis, Predictions, Query
+from modelvane.units import format_duration, format_percent
 
 ROUNDING = 1e-9
 """0.7 % as a float is a little less than 7 of 1000."""

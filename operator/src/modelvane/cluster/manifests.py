@@ -7,7 +7,7 @@ build it differently without touching what serves. The Service and the disruptio
 from collections.abc import Mapping
 from typing import Any
 
-from modelvane.cluster.pod_template import build_pod_template, model_uri
+from modelvane.cluster.pod_template import build_pod_template, choose_images, model_uri
 from modelvane.engine.state import Observed, Revision, Split, Traffic, Workload
 from modelvane.names import (
     ANNOTATION_APPLIED,
@@ -29,14 +29,14 @@ def build_deployment(o: Observed, revision: Revision, replicas: int, default_ima
     """Build the Deployment of one revision."""
     if o.registry is None:
         raise ValueError("a revision cannot be described without its ModelRegistry")
-    image = o.spec.runtime.image or default_image
+    images = choose_images(o.spec, default_image)
     labels = revision_labels(o.name, revision.version, revision.name)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             **_metadata(o, deployment_name(o.name, revision.name), labels),
-            "annotations": {ANNOTATION_MODEL_URI: model_uri(o, revision), ANNOTATION_IMAGE: image},
+            "annotations": {ANNOTATION_MODEL_URI: model_uri(o, revision), ANNOTATION_IMAGE: images.serve},
         },
         "spec": {
             "replicas": replicas,
@@ -44,7 +44,7 @@ def build_deployment(o: Observed, revision: Revision, replicas: int, default_ima
             "progressDeadlineSeconds": max(1, round(o.spec.progress_deadline.total_seconds())),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": service_selector(o.name, revision.name)},
-            "template": build_pod_template(o, o.registry, revision, image),
+            "template": build_pod_template(o, o.registry, revision, images),
         },
     }
 
@@ -52,7 +52,8 @@ def build_deployment(o: Observed, revision: Revision, replicas: int, default_ima
 def build_service(o: Observed, traffic: Traffic) -> Manifest:
     """Build the Service. Its selector is the traffic: one revision, or all while they share it."""
     wanted = o.spec.service
-    port: Manifest = {"name": "http", "port": wanted.port, "targetPort": "http", "protocol": "TCP"}
+    name = "https" if o.spec.runtime.tls else "http"  # Meshes and scrapers go by it.
+    port: Manifest = {"name": name, "port": wanted.port, "targetPort": "http", "protocol": "TCP"}
     if wanted.node_port is not None:
         port["nodePort"] = wanted.node_port
     return _sealed(

@@ -88,8 +88,10 @@ def read_pod(pod: Object) -> Pod:
         ready_since=parse_time(ready["lastTransitionTime"]) if is_ready else None,
         failure=None if is_ready else _worst(_failure(container) for container in containers),
         waiting_for=None if is_ready else _waiting_for(conditions, containers),
-        digest=next(filter(None, map(_digest, containers)), None),
+        digest=next(filter(None, (_left(container, "digest") for container in containers)), None),
+        environment=next(filter(None, (_left(container, "environment") for container in containers)), None),
         ip=status.get("podIP"),
+        tls=_speaks_tls(pod),
         container=next((c.get("containerID") for c in containers if c["name"] == "serve"), None),
     )
 
@@ -138,11 +140,18 @@ def _told(message: str | None) -> tuple[str, str] | None:
     return (reason, text) if isinstance(reason, str) and reason and isinstance(text, str) else None
 
 
-def _digest(container: Object) -> str | None:
-    """Read the digest of the model's files, which `fetch` leaves behind when it is done."""
+def _left(container: Object, name: str) -> str | None:
+    """Read what `fetch` leaves behind when it is done: the digest of the model's files, what its image lacks."""
     terminated = (container.get("state") or {}).get("terminated") or {}
-    digest = _parse(terminated.get("message")).get("digest") if terminated.get("exitCode") == 0 else None
-    return digest if isinstance(digest, str) else None
+    left = _parse(terminated.get("message")).get(name) if terminated.get("exitCode") == 0 else None
+    return left if isinstance(left, str) else None
+
+
+def _speaks_tls(pod: Object) -> bool:
+    """Say how the pod is asked: as the kubelet asks it. Two revisions of one rollout may differ in that."""
+    containers = pod.get("spec", {}).get("containers") or ()
+    probes = (c.get("readinessProbe") or {} for c in containers if c["name"] == "serve")
+    return any((probe.get("httpGet") or {}).get("scheme") == "HTTPS" for probe in probes)
 
 
 def _parse(message: str | None) -> dict[str, Any]:

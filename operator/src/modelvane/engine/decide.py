@@ -51,7 +51,8 @@ def decide(o: Observed, now: datetime) -> Plan:
     if not answered.abort:  # A person may take away the last that answers.
         plan = keep_answering(o, plan)
     plan = delete_unrouted(o, replace(plan, split=plan.split or unroute(o, plan.delete)))
-    return replace(plan, events=(*told, *found, *answered.events, *ended, *plan.events))
+    lacking = _tell_differences(o, plan.memory)
+    return replace(plan, events=(*told, *found, *answered.events, *lacking, *ended, *plan.events))
 
 
 def _act(o: Observed, memory: Memory, target: Target, skip: bool, now: datetime) -> Plan:
@@ -199,6 +200,21 @@ def _milestones(o: Observed, memory: Memory, situation: Situation, step: Step, s
         events.append(Event("TrafficShifted", f"{ledger.serving(memory)}, {name} {moved} {share}: {step.message}"))
     if step.paused not in (None, "Request") and (step.paused, step.step) != (before.paused, before.step):
         events.append(Event("Paused", f"{name} waits for a person: {step.message}"))
+    return events
+
+
+def _tell_differences(o: Observed, memory: Memory) -> list[Event]:
+    """Tell in which packages an image differs from what a model asks for, once: the status before shows for which."""
+    before = (o.memory.stable, o.memory.candidate)
+    told = {part.revision for part in before if part and part.environment}
+    # A candidate that is rejected in this very run may be so because of that.
+    shown = {part.revision: part for part in (memory.stable, memory.candidate, o.memory.candidate) if part}
+    events = []
+    for part in shown.values():
+        workload = o.workload(part.revision)
+        if workload and workload.environment and part.revision not in told:
+            text = f"version {part.version}: {workload.environment}"
+            events.append(Event("EnvironmentDiffers", text, "Warning"))
     return events
 
 

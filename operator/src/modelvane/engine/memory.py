@@ -37,6 +37,7 @@ class Stable(Shape):
     version: str
     revision: str
     digest: str | None = None
+    environment: str | None = None
     replicas: int | None = None
     ready_replicas: int | None = None
     weight: int | None = None
@@ -94,6 +95,7 @@ class Candidate(Shape):
     version: str
     revision: str
     pointer: str | None = None
+    environment: str | None = None
     weight: int | None = None
     replicas: int | None = None
     ready_replicas: int | None = None

@@ -10,7 +10,8 @@ from modelvane.engine.memory import PredictionsSeen
 from modelvane.engine.stage import Situation, Stage, Step, describe_pause, hold, stay
 from modelvane.engine.state import Failure
 from modelvane.engine.strategies import STRATEGIES, pods_for, rolling_update, verifying
-from modelvane.spec import Pause, Predictions, format_duration
+from modelvane.spec import Pause, Predictions
+from modelvane.units import format_duration
 
 REASON_DEADLINE = "ProgressDeadlineExceeded"
 REASON_REFUSED = "PodRefused"

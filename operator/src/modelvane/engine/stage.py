@@ -10,7 +10,8 @@ from typing import Literal
 
 from modelvane.engine.memory import Candidate
 from modelvane.engine.state import Workload
-from modelvane.spec import Analysis, Pause, Strategy, format_duration
+from modelvane.spec import Analysis, Pause, Strategy
+from modelvane.units import format_duration
 
 SETTLE = timedelta(seconds=2)
 """How long a pod is ready before it may carry all the traffic: the time endpoints need to reach every node."""

@@ -101,6 +101,10 @@ class Pod:
     waiting_for: str | None = None
     digest: str | None = None
     ip: str | None = None
+    tls: bool = False
+    """Whether it is asked by HTTPS."""
+    environment: str | None = None
+    """In which packages the image differs from what the model asks for, in a sentence; None where it does not."""
     container: str | None = None
     """The ID of the container that serves: it gets another one when it restarts."""
 
@@ -135,6 +139,11 @@ class Workload:
     def digest(self) -> str | None:
         """Return the digest of the model's files, as the pods report it."""
         return next((pod.digest for pod in self.pods if pod.digest), None)
+
+    @property
+    def environment(self) -> str | None:
+        """Return in which packages the image differs from what the model asks for, as the pods report it."""
+        return next((pod.environment for pod in self.pods if pod.environment), None)
 
     @property
     def failure(self) -> Failure | None:

@@ -42,11 +42,12 @@ def build_status(o: Observed, plan: Plan, refusal: Hold | None, now: datetime) -
         for kind, verdict in verdicts.items()
         if verdict
     )
-    port = "" if o.spec.service.port == 80 else f":{o.spec.service.port}"
+    scheme, usual = ("https", 443) if o.spec.runtime.tls else ("http", 80)
+    port = "" if o.spec.service.port == usual else f":{o.spec.service.port}"
     final = memory.model_copy(
         update={
             "observed_generation": o.generation,
-            "url": f"http://{o.name}.{o.namespace}.svc{port}",
+            "url": f"{scheme}://{o.name}.{o.namespace}.svc{port}",
             "registry": _seen(o),
             "conditions": conditions,
             "phase": _phase(o, memory, plan, hold),
@@ -96,12 +97,14 @@ def _count(o: Observed, memory: Memory, refusal: Hold | None) -> Memory:
     if stable:
         shown = o.workload(stable.revision)
         share = 100 - (candidate.weight or 0 if candidate else 0)
-        stable = stable.model_copy(update={**_counts(shown), "weight": share, "digest": _digest(shown, stable.digest)})
+        told = {"digest": _digest(shown, stable.digest), "environment": _environment(shown, stable.environment)}
+        stable = stable.model_copy(update={**_counts(shown), "weight": share, **told})
     if candidate:
         workload = o.workload(candidate.revision)
         shown = shown or workload
         message = refusal.message if refusal and not workload else candidate.message
-        candidate = candidate.model_copy(update={**_counts(workload), "message": message})
+        differs = _environment(workload, candidate.environment)
+        candidate = candidate.model_copy(update={**_counts(workload), "message": message, "environment": differs})
     return memory.model_copy(
         update={
             "stable": stable,
@@ -118,6 +121,10 @@ def _counts(workload: Workload | None) -> dict[str, int]:
 
 def _digest(workload: Workload | None, known: str | None) -> str | None:
     return (workload.digest if workload else None) or known
+
+
+def _environment(workload: Workload | None, known: str | None) -> str | None:
+    return (workload.environment if workload else None) or known
 
 
 def _ready(o: Observed, memory: Memory, hold: Hold | None) -> Verdict:
