@@ -95,9 +95,12 @@ test-e2e: $(SYNCED) ## End to end on the cluster that is up; one test: make test
 	@$(IN_CLUSTER) $(PYTEST) tests/e2e
 
 ##@ Measurements
-.PHONY: bench-webhook
+.PHONY: bench-webhook bench-serving
 bench-webhook: $(SYNCED) ## How long from a moved alias to its Deployment, with webhooks and without
 	@$(IN_CLUSTER) $(PY) -m tests.bench $(BENCH)
+
+bench-serving: $(SYNCED) ## The serving runtime beside its peers, into docs/benchmarks (40 minutes; to try it: BENCH=--quick)
+	@$(PY) -m tests.bench.serving $(BENCH)
 
 ##@ Files that are made from others
 .PHONY: format crds reference golden pictures

@@ -1,0 +1,1 @@
+"""The serving runtime beside its peers (`make bench-serving`): see tests/bench/README.md."""

@@ -1,0 +1,3 @@
+module modelvane.dev/loadgen
+
+go 1.26
