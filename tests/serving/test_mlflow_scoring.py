@@ -248,7 +248,7 @@ def ask(app: MlflowApp, path: str, body: bytes) -> tuple[int, bytes]:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    request = Request(method="POST", path=path, headers=[(b"content-type", JSON_TYPE)], receive=receive)
+    request = Request(method="POST", path=path, headers={b"content-type": JSON_TYPE}, receive=receive)
     response = asyncio.run(app.answer(request))
     return response.status, response.body
 

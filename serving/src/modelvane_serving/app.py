@@ -104,7 +104,7 @@ class App:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        request = Request(method=scope["method"], path=scope["path"], headers=scope["headers"], receive=receive)
+        request = Request(method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive)
         route = self._match(request.path)
         metrics = self._metrics
         if route is not None and route.predicts:

@@ -21,8 +21,6 @@ class Connection(HttpToolsProtocol):
     # When the request that is being received began; None while none is.
     began: float | None = None
     _head_bytes = 0
-    # Whether `cycle` is of that request, not of the one before it.
-    _in_body = False
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -33,7 +31,6 @@ class Connection(HttpToolsProtocol):
         """Begin a request."""
         self.began = self.loop.time()
         self._head_bytes = 0
-        self._in_body = False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -43,11 +40,6 @@ class Connection(HttpToolsProtocol):
             # The parser passes it on to `data_received`, which answers with what is set here.
             raise HeadTooLargeError
         super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Begin the body."""
-        super().on_headers_complete()
-        self._in_body = True
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -74,8 +66,9 @@ class Connection(HttpToolsProtocol):
         """Answer outside of any request, unless an answer is on its way, and close."""
         if self.transport.is_closing():
             return
+        # A cycle is of the request that is being received, not of one before it, if it has its scope.
         answered = self.cycle is not None and self.cycle.response_started
-        if not answered or (self.cycle.response_complete and not self._in_body):
+        if not answered or (self.cycle.response_complete and self.cycle.scope is not self.scope):
             body = to_json(error.body())
             lines = [b"HTTP/1.1 %d %s" % (error.status, REASONS[error.status])]
             lines += [b"%s: %s" % header for header in self.server_state.default_headers]

@@ -23,15 +23,14 @@ class Request:
 
     method: str
     path: str
-    headers: list[tuple[bytes, bytes]]
+    # By lower-case name; of one that is there twice the last counts.
+    headers: dict[bytes, bytes]
     receive: Receive
 
     def header(self, name: bytes) -> str | None:
         """Return a header by its lower-case name."""
-        for key, value in self.headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     async def body(self, limit: int) -> bytes:
         """Read the body; what is too large is refused by its declared length before it is read.

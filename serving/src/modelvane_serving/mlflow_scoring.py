@@ -118,7 +118,7 @@ class MlflowApp:
             "path": request.path,
             "root_path": "",
             "query_string": b"",
-            "headers": request.headers,
+            "headers": list(request.headers.items()),
         }
         status, body = 500, b""
 
@@ -199,7 +199,7 @@ def verify_input_example(app: MlflowApp, example: Path | None) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    headers = [(b"content-type", JSON_TYPE), (b"content-length", b"%d" % len(body))]
+    headers = {b"content-type": JSON_TYPE, b"content-length": b"%d" % len(body)}
     request = Request(method="POST", path=INVOCATIONS, headers=headers, receive=receive)
     response = asyncio.run(app.answer(request))
     if response.status != 200:

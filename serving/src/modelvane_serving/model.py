@@ -74,7 +74,6 @@ class Model:
                 ((name, value),) = parsed.items()
                 table = decode_table(name, value, engine.plan)
                 if table is not None:
-                    engine.limits.check(table, engine.plan)
                     return Job(_encode_json, table)
         return self._complete_invocation(body, content_type, _encode_json)
 
@@ -89,7 +88,6 @@ class Model:
         if plan is not None and request.parameters is None:
             table = table_of_tensors(request.tensors, plan)
             if table is not None:
-                self.engine.limits.check(table, plan)
                 return Job(encode, table)
         return Job(encode, complete=lambda: self._complete_infer(request))
 
@@ -115,7 +113,7 @@ class Model:
         """Answer many tables by one call; if that fails nothing is answered."""
         table = concatenate([job.table for job in jobs if job.table is not None])
         try:
-            predictions = self.engine.predict(table)
+            predictions = self._predict(table)
         except Exception:
             # One of them is at fault: alone, each finds out for itself.
             return False
@@ -131,7 +129,7 @@ class Model:
     def _run_one(self, job: Job) -> None:
         try:
             if job.table is not None:
-                predictions = self.engine.predict(job.table)
+                predictions = self._predict(job.table)
             else:
                 predictions = job.complete() if job.complete is not None else None
         except (ApiError, ModelError) as error:
@@ -140,6 +138,12 @@ class Model:
             job.outcome = self._explain(error, job.table)
         else:
             self._encode(job, predictions)
+
+    def _predict(self, table: Table) -> Any:
+        """Predict what the model takes. Checked here, because a batch is checked as quickly as a row."""
+        if self.engine.plan is not None:
+            self.engine.limits.check(table, self.engine.plan)
+        return self.engine.predict(table)
 
     def _explain(self, error: Exception, table: Table | None) -> Exception:
         """Tell a caller's gap from a model's fault. What somebody's own code makes of a gap is that code's affair."""
@@ -185,7 +189,6 @@ class Model:
         plan = self.engine.plan
         table = arrow.to_table(decoded, plan) if plan is not None else None
         if plan is not None and table is not None:
-            self.engine.limits.check(table, plan)
             return Job(encode, table)
 
         def complete() -> Any:

@@ -32,6 +32,8 @@ from modelvane_serving.workers import Gate, run_workers
 _log = logging.getLogger(__name__)
 
 MLFLOW: Final = "MLflow"
+# New objects between two looks of the collector; Python's own default is 700, ten requests.
+GARBAGE_THRESHOLD: Final = 20_000
 
 
 def serve(settings: ServeSettings, listener: socket.socket, fetched: FetchedModel) -> None:
@@ -162,8 +164,9 @@ def _serve_one(app: Any, settings: ServeSettings, listener: socket.socket, gate:
     server = DrainingServer(app, settings, parent_pipe=gate.start if gate is not None else None)
     if gate is not None:
         gate.wait()
-    # What is there now stays: the collector need not look at it again and again.
+    # What is there now stays, and what a request leaves behind is few cycles: the collector need not look so often.
     gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     server.run(sockets=[listener])
     if traced is not None:
         traced.close()

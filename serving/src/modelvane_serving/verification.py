@@ -64,7 +64,7 @@ async def _send(app: App, request: VerificationRequest) -> Response:
         Request(
             method="POST",
             path=unquote(urlsplit(request.path).path),
-            headers=[(b"content-type", JSON_TYPE), (b"content-length", b"%d" % len(request.body))],
+            headers={b"content-type": JSON_TYPE, b"content-length": b"%d" % len(request.body)},
             receive=receive,
         )
     )
