@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 def environment(scratch: Path, extra: dict[str, str]) -> dict[str, str]:
@@ -109,6 +109,8 @@ def start(model_dir: Path, **settings: str) -> Server:
         "MODELVANE_DRAIN_SECONDS": "0",
         # Shared by the servers of one folder of models: each model is compiled once.
         "MODELVANE_COMPILED_DIR": str(model_dir.parent / "compiled"),
+        # Several are compiled at once here, and the first time without byte code.
+        "MODELVANE_COMPILE_SECONDS": "300",
         **settings,
     }
     with (scratch / "stderr").open("wb") as log:
