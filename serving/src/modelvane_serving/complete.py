@@ -19,7 +19,6 @@ from modelvane_serving.bodies import json_type
 from modelvane_serving.decoding import InputSpec, ModelInput, cast_table, decode_invocation, name_type
 from modelvane_serving.engines import Engine
 from modelvane_serving.engines.errors import ModelError
-from modelvane_serving.engines.limits import find_blame
 from modelvane_serving.errors import ApiError, from_mlflow, invalid_request, missing_inputs, wrong_shape, wrong_type
 from modelvane_serving.tables import NUMPY_TYPES, Table, TablePlan
 from modelvane_serving.tensors import Tensor
@@ -78,11 +77,7 @@ class CompletePath:
             raise TypeError("an engine without pyfunc has a plan")
         enforced = _enforce_schema(request.data, self.spec.schema) if self.spec.schema is not None else request.data
         table = _to_table(enforced, plan)
-        engine.limits.check(table, plan)
-        try:
-            return engine.predict(table)
-        except Exception as error:
-            raise find_blame(table, plan) or ModelError(error) from error
+        return engine.answer(table)
 
 
 def _to_table(enforced: Any, plan: TablePlan) -> Table:

@@ -8,6 +8,7 @@ in threads (`CallLane`), several of them when it is slow, because then it may be
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,7 @@ class Waiting:
     deadline: float
 
 
-class Lane:
+class Lane(ABC):
     """The queue and the accounts that both kinds share."""
 
     def __init__(self, run: Run, admission: Admission, threads: int, on_batch: Callable[[int], None]) -> None:
@@ -96,8 +97,9 @@ class Lane:
     def _parallel(self) -> int:
         return 1
 
+    @abstractmethod
     def _dispatch(self) -> None:
-        raise NotImplementedError
+        """Start what can be started."""
 
     def _hand_over(self, batch: list[Waiting]) -> None:
         self._busy += 1

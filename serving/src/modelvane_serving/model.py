@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from modelvane_serving.bodies import ARROW, JSON, media_type, parse_json_object
 from modelvane_serving.encoding import encode_predictions, to_json, to_plain
-from modelvane_serving.engines import PYFUNC, Engine
+from modelvane_serving.engines import Engine
 from modelvane_serving.engines.errors import ModelError
-from modelvane_serving.engines.limits import find_blame
 from modelvane_serving.errors import ApiError
 from modelvane_serving.failure import INPUT_EXAMPLE_FAILED, StartError, one_line
 from modelvane_serving.inference_protocol import InferRequest, decode_infer, encode_infer, table_of_tensors
@@ -93,9 +92,9 @@ class Model:
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Answer jobs; each gets its outcome. One that fails takes no other with it."""
-        tables = [job for job in jobs if job.table is not None] if len(jobs) > 1 and self.engine.row_wise else []
-        if len(tables) > 1 and not self._run_merged(tables):
-            tables = []
+        tables = [job for job in jobs if job.table is not None] if self.engine.row_wise else []
+        if len(tables) > 1:
+            self._run_merged(tables)
         for job in jobs:
             if job.outcome is None:
                 self._run_one(job)
@@ -109,52 +108,36 @@ class Model:
             raise RuntimeError("the job was not run")
         return job.outcome
 
-    def _run_merged(self, jobs: list[Job]) -> bool:
-        """Answer many tables by one call; if that fails nothing is answered."""
+    def _run_merged(self, jobs: list[Job]) -> None:
+        """Answer many tables by one call; if that fails none has an outcome."""
         table = concatenate([job.table for job in jobs if job.table is not None])
         try:
-            predictions = self._predict(table)
+            predictions = self.engine.answer(table)
         except Exception:
             # One of them is at fault: alone, each finds out for itself.
-            return False
+            return
         if getattr(predictions, "shape", (0,))[0] != table.rows:
-            return False
+            return
         start = 0
         for job in jobs:
             end = start + job.rows
             self._encode(job, predictions[start:end])
             start = end
-        return True
 
     def _run_one(self, job: Job) -> None:
         try:
             if job.table is not None:
-                predictions = self._predict(job.table)
+                predictions = self.engine.answer(job.table)
             else:
                 predictions = job.complete() if job.complete is not None else None
         except (ApiError, ModelError) as error:
             job.outcome = error
         except Exception as error:
-            job.outcome = self._explain(error, job.table)
+            wrapped = ModelError(error)
+            wrapped.__cause__ = error
+            job.outcome = wrapped
         else:
             self._encode(job, predictions)
-
-    def _predict(self, table: Table) -> Any:
-        """Predict what the model takes. Checked here, because a batch is checked as quickly as a row."""
-        if self.engine.plan is not None:
-            self.engine.limits.check(table, self.engine.plan)
-        return self.engine.predict(table)
-
-    def _explain(self, error: Exception, table: Table | None) -> Exception:
-        """Tell a caller's gap from a model's fault. What somebody's own code makes of a gap is that code's affair."""
-        blame = None
-        if table is not None and self.engine.plan is not None and self.engine.name != PYFUNC:
-            blame = find_blame(table, self.engine.plan)
-        if blame is not None:
-            return blame
-        wrapped = ModelError(error)
-        wrapped.__cause__ = error
-        return wrapped
 
     @staticmethod
     def _encode(job: Job, predictions: Any) -> None:

@@ -8,12 +8,11 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from modelvane_serving.bodies import ARROW, JSON
 from modelvane_serving.openapi_types import Json, format_schemas, object_schema, output_schema
 from modelvane_serving.signature import Signature
 
 OPENAPI_VERSION: Final = "3.1.0"
-JSON: Final = "application/json"
-ARROW: Final = "application/vnd.apache.arrow.stream"
 DATATYPES: Final = (
     *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
     *("FP32", "FP64", "BYTES"),

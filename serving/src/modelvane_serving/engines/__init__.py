@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from modelvane_serving.engines.limits import Limits
+from modelvane_serving.engines.errors import ModelError
+from modelvane_serving.engines.limits import Limits, find_blame
+from modelvane_serving.errors import ApiError
 from modelvane_serving.tables import Table, TablePlan
 
 COMPILED: Final = "compiled"
@@ -34,3 +36,20 @@ class Engine:
     pyfunc: Any = None
     limits: Limits = NO_LIMITS
     details: dict[str, Any] = field(default_factory=dict)
+
+    def answer(self, table: Table) -> Any:
+        """Check a table, predict, and tell a caller's gap from a model's fault. Raises ApiError and ModelError.
+
+        Checked here, because a batch is checked as quickly as a row.
+        """
+        if self.plan is None:
+            raise TypeError("there is no plan for this model's input")
+        self.limits.check(table, self.plan)
+        try:
+            return self.predict(table)
+        except (ApiError, ModelError):
+            raise
+        except Exception as error:
+            # What somebody's own code makes of a gap is that code's affair.
+            blame = None if self.name == PYFUNC else find_blame(table, self.plan)
+            raise blame or ModelError(error) from error

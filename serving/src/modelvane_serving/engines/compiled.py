@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import importlib.metadata
-import json
 import logging
 import os
 import stat
@@ -19,12 +18,11 @@ import numpy as np
 
 from modelvane_serving.engines import COMPILED, Engine
 from modelvane_serving.engines.limits import Limits
+from modelvane_serving.engines.outcome import MODEL_FILE, read_outcome, write_outcome
 from modelvane_serving.tables import Array, Table, TablePlan
 
 _log = logging.getLogger(__name__)
 
-OUTCOME_FILE: Final = "outcome.json"
-MODEL_FILE: Final = "model.onnx"
 # What decides what the compiler makes of the same files.
 MAKERS: Final = (
     *("modelvane-serving", "onnxruntime", "onnx", "skl2onnx", "onnxmltools"),
@@ -39,7 +37,7 @@ class NotCompiledError(Exception):
 def compile_engine(artifacts: Path, digest: str, plan: TablePlan, *, threads: int, seconds: float) -> Engine:
     """Load the compiled model, made now or by an earlier start on the same files. Raises NotCompiledError."""
     directory = _directory(digest)
-    outcome = _read(directory) or _compile(artifacts, directory, seconds)
+    outcome = read_outcome(directory) or _compile(artifacts, directory, seconds)
     if "answer" not in outcome:
         raise NotCompiledError(outcome["reason"])
     try:
@@ -86,18 +84,10 @@ def _version(name: str) -> str:
         return "none"
 
 
-def _read(directory: Path) -> dict[str, Any] | None:
-    try:
-        outcome: dict[str, Any] = json.loads((directory / OUTCOME_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return outcome
-
-
 def _compile(artifacts: Path, directory: Path, seconds: float) -> dict[str, Any]:
     """Run the compiler for at most so long. If the whole container dies of it, the next start does not try again."""
     unfinished = {"reason": "an earlier attempt to compile it did not end", "seconds": 0}
-    (directory / OUTCOME_FILE).write_text(json.dumps(unfinished), encoding="utf-8")
+    write_outcome(directory, unfinished)
     started = time.monotonic()
     command = [sys.executable, "-m", "modelvane_serving.engines.compiler", str(artifacts), str(directory)]
     reason = None
@@ -110,8 +100,8 @@ def _compile(artifacts: Path, directory: Path, seconds: float) -> dict[str, Any]
     except OSError as error:
         reason = f"the compiler did not start: {error.strerror}"
     if reason is not None:
-        (directory / OUTCOME_FILE).write_text(json.dumps({"reason": reason, "seconds": seconds}), encoding="utf-8")
-    outcome = _read(directory) or {"reason": "the compiler left no outcome", "seconds": 0}
+        write_outcome(directory, {"reason": reason, "seconds": seconds})
+    outcome = read_outcome(directory) or {"reason": "the compiler left no outcome", "seconds": 0}
     fields: dict[str, Any] = {key: outcome[key] for key in ("form", "reason") if key in outcome}
     fields["seconds"] = round(time.monotonic() - started, 3)
     _log.info("model compiled" if "answer" in outcome else "model not compiled", extra={"fields": fields})

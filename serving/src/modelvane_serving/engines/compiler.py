@@ -5,7 +5,6 @@ It writes `model.onnx` and `outcome.json`; what cannot be converted, or answers 
 """
 
 import importlib
-import json
 import sys
 import time
 import warnings
@@ -18,6 +17,7 @@ import numpy as np
 from modelvane_serving.engines.flavors import NativeModel, NotNativeError, load_native
 from modelvane_serving.engines.frames import frame_maker
 from modelvane_serving.engines.limits import Limits, find_limits
+from modelvane_serving.engines.outcome import MODEL_FILE, write_outcome
 from modelvane_serving.engines.probes import probe_rows, tree_thresholds
 from modelvane_serving.failure import one_line
 from modelvane_serving.input_example import read_example_table
@@ -25,8 +25,6 @@ from modelvane_serving.mlmodel import MlModel, read_mlmodel
 from modelvane_serving.signature import read_signature
 from modelvane_serving.tables import Array, Table, TablePlan, plan_table
 
-OUTCOME_FILE: Final = "outcome.json"
-MODEL_FILE: Final = "model.onnx"
 # Of probabilities and other fractions; labels and whole numbers must be equal.
 TOLERANCE: Final = 1e-5
 FLOAT: Final = 1
@@ -55,13 +53,6 @@ def main() -> None:
         outcome = {"reason": one_line(f"{type(error).__name__}: {error}", 300)}
     outcome["seconds"] = round(time.monotonic() - started, 3)
     write_outcome(directory, outcome)
-
-
-def write_outcome(directory: Path, outcome: dict[str, Any]) -> None:
-    """Write it whole or not at all."""
-    part = directory / f"{OUTCOME_FILE}.part"
-    part.write_text(json.dumps(outcome), encoding="utf-8")
-    part.replace(directory / OUTCOME_FILE)
 
 
 def compile_model(mlmodel: MlModel, artifacts: Path, directory: Path) -> dict[str, Any]:
