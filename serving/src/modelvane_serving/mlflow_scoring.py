@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -26,9 +25,11 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from modelvane_serving import metrics as prometheus
+from modelvane_serving.engines.pyfunc import CALLER_ERRORS
 from modelvane_serving.errors import ApiError
 from modelvane_serving.failure import INPUT_EXAMPLE_FAILED, MODEL_LOAD_FAILED, StartError, one_line
 from modelvane_serving.messages import JSON_TYPE, Message, Receive, Request, Response, Send
+from modelvane_serving.model import log_traceback, name_error
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +38,7 @@ ENGINE: Final = "mlflow"
 INVOCATIONS: Final = "/invocations"
 # What MLflow's server answers, as the metrics name it.
 ROUTES: Final = frozenset({INVOCATIONS, "/ping", "/health", "/version"})
-# What MLflow's own code answers to a caller's mistake found only below `predict`.
-CALLER_ERRORS: Final = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
 EXPLANATION_LIMIT: Final = 800
-TRACEBACK_LIMIT: Final = 8000
 
 _failures: ContextVar[list[str]] = ContextVar("failures")
 """What the model raised while one request was answered. MLflow passes the context on to the thread that predicts."""
@@ -54,11 +52,8 @@ def load_model(artifacts: Path) -> PyFuncModel:
     try:
         model: PyFuncModel = mlflow.pyfunc.load_model(str(artifacts), suppress_warnings=True)
     except (Exception, SystemExit) as error:
-        # For the person who has to mend the model.
-        text = "".join(traceback.format_exception(error))
-        _log.error("the model did not load", extra={"fields": {"traceback": text[-TRACEBACK_LIMIT:]}})
-        said = f"{type(error).__name__}: {one_line(str(error), EXPLANATION_LIMIT)}"
-        raise StartError(MODEL_LOAD_FAILED, f"the model did not load: {said}") from None
+        log_traceback("the model did not load", error)
+        raise StartError(MODEL_LOAD_FAILED, f"the model did not load: {name_error(error)}") from None
     # MLflow warns of extra columns by name: those are the caller's.
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     model._predict_fn = _noting_failures(model._predict_fn)
