@@ -128,5 +128,5 @@ $(UV):
 
 $(SYNCED): uv.lock pyproject.toml cli/pyproject.toml operator/pyproject.toml serving/pyproject.toml images/mlflow/pyproject.toml | $(UV)
 	@echo "Python environment: .venv from uv.lock"
-	@$(UV) sync --quiet --frozen --all-packages
+	@$(UV) sync --quiet --frozen --all-packages --compile-bytecode
 	@touch $@
