@@ -419,6 +419,14 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int,
             server.process.wait()
 
 
+async def until_compared(analyst: Analyst, trial: Trial, inputs: list[bytes] | None) -> Comparison:
+    """Ask as the operator does, again and again: what takes long is found out between two of its runs."""
+    async with asyncio.timeout(60):
+        while (compared := await analyst.compare_predictions(trial, inputs)) is None:
+            await asyncio.sleep(0.05)
+    return compared
+
+
 def test_predictions_of_recorded_inputs_are_compared(classifiers: tuple[int, list[Any], list[Server]]) -> None:
     port, models, servers = classifiers
     features, _ = train.iris()
@@ -429,10 +437,7 @@ def test_predictions_of_recorded_inputs_are_compared(classifiers: tuple[int, lis
 
     async def story() -> Comparison:
         analyst = Analyst(woken.append, port=port)
-        compared = await analyst.compare_predictions(trial, rows_of_iris())
-        while compared is None:
-            await asyncio.sleep(0.05)
-            compared = await analyst.compare_predictions(trial, rows_of_iris())
+        compared = await until_compared(analyst, trial, rows_of_iris())
         for server in servers:
             before = predictions(server)
             assert await analyst.compare_predictions(trial, rows_of_iris()) == compared
@@ -452,10 +457,7 @@ def test_predictions_of_recorded_inputs_are_compared(classifiers: tuple[int, lis
 
 
 def compare_once(port: int, trial: Trial, inputs: list[bytes] | None) -> Comparison:
-    async def story(analyst: Analyst) -> Comparison | None:
-        return await analyst.compare_predictions(trial, inputs)
-
-    compared = run(port, story)
+    compared = run(port, lambda analyst: until_compared(analyst, trial, inputs))
     assert isinstance(compared, Comparison)
     return compared
 
