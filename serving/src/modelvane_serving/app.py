@@ -120,7 +120,7 @@ class App:
             metrics.count_error(response.error)
         if self._options.access_log_sample and route is not None and route.predicts:
             self._log_access(route, response, time.perf_counter() - started)
-        await response.send(send, close=self.draining)
+        await response.send(scope, send, close=self.draining)
 
     async def answer(self, request: Request) -> Response:
         """Answer a request that is not traffic, uncounted."""

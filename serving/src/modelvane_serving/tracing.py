@@ -70,7 +70,8 @@ class TracedApp:
                         span.set_status(self._failed)
                 await send(message)
 
-            await self._app(scope, receive, noting_status)
+            # Without the extensions of the server, which would send an answer past this.
+            await self._app({**scope, "extensions": {}}, receive, noting_status)
 
     def close(self) -> None:
         """Send what has not been sent."""
