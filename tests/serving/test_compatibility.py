@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
-from modelvane_serving.compatibility import find_differences
+from modelvane_serving.checks.compatibility import find_differences
 from modelvane_serving.signature import Signature, UnknownFormError, read_signature
 
 with warnings.catch_warnings():
@@ -15,10 +15,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mlflow.models.utils import _enforce_schema
     from mlflow.types import Schema
-    from modelvane_serving.complete import tensors_to_input
-    from modelvane_serving.decoding import InputSpec, decode_invocation
-    from modelvane_serving.encoding import to_json
-    from modelvane_serving.inference_protocol import decode_infer
+    from modelvane_serving.formats.complete import tensors_to_input
+    from modelvane_serving.formats.decoding import InputSpec, decode_invocation
+    from modelvane_serving.formats.encoding import to_json
+    from modelvane_serving.formats.inference_protocol import decode_infer
 
 JSON = "application/json"
 SCALARS = ("boolean", "integer", "long", "float", "double", "string", "datetime")

@@ -14,9 +14,9 @@ from modelvane_serving.engines.compiler import find_disagreement
 from modelvane_serving.engines.limits import LARGEST_SINGLE, Limits
 from modelvane_serving.engines.probes import probe_rows
 from modelvane_serving.errors import ApiError
+from modelvane_serving.formats.tables import Table, plan_table
 from modelvane_serving.manifest import ARTIFACTS_DIR
 from modelvane_serving.signature import read_signature
-from modelvane_serving.tables import Table, plan_table
 
 from tests.serving import train
 from tests.serving.conftest import Fleet

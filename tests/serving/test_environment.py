@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from modelvane_serving.environment import (
+from modelvane_serving.environment.requirements import (
     SENTENCE_LIMIT,
     Difference,
     Installed,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelvane_serving.expectations import ANYTHING, find_difference, read_requests
+from modelvane_serving.checks.expectations import ANYTHING, find_difference, read_requests
+from modelvane_serving.checks.schemas import find_misfit, read_schema
 from modelvane_serving.failure import StartError
-from modelvane_serving.schemas import find_misfit, read_schema
 
 WHERE = "MODELVANE_VERIFY_REQUESTS"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from modelvane_serving.fetching.node_cache import NodeCache
 from modelvane_serving.manifest import ARTIFACTS_DIR, Manifest, read_tree
-from modelvane_serving.node_cache import NodeCache
 
 from tests.serving.fetching import MLMODEL, Fetched, Fetching, Store, local_store, run_fetch
 from tests.serving.middle import Middle, standing_before

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.pyfunc.scoring_server import predictions_to_json
-from modelvane_serving.encoding import encode_predictions
+from modelvane_serving.formats.encoding import encode_predictions
 
 from tests.serving.conftest import Fleet
 from tests.serving.processes import Server

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from modelvane_serving.engines import Engine
 from modelvane_serving.errors import ApiError
+from modelvane_serving.formats.tables import Array, Table, plan_table
 from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost
 from modelvane_serving.messages import Response
 from modelvane_serving.model import Job, Model
 from modelvane_serving.signature import read_signature
-from modelvane_serving.tables import Array, Table, plan_table
 
 ROOMY: Final = Admission(waiting=1000, queue_seconds=60, request_seconds=60)
 QUICK: Final = Cost(fixed=0.0, row=0.0)

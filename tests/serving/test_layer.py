@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from modelvane_serving.environment import Installed
+from modelvane_serving.environment.provision import as_installed, look_up, prepare_environment
+from modelvane_serving.environment.requirements import Installed
+from modelvane_serving.environment.resolver import find_broken
 from modelvane_serving.failure import StartError
+from modelvane_serving.fetching.node_cache import NodeCache
 from modelvane_serving.manifest import ARTIFACTS_DIR, read_tree
-from modelvane_serving.node_cache import NodeCache
-from modelvane_serving.provision import as_installed, look_up, prepare_environment
-from modelvane_serving.resolver import find_broken
 from packaging.requirements import Requirement
 from uv import find_uv_bin
 

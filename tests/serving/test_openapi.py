@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from modelvane_serving.formats.openapi import describe
 from modelvane_serving.mlmodel import read_mlmodel
-from modelvane_serving.openapi import describe
 from modelvane_serving.signature import Field, Signature, read_signature
 
 from tests.serving.differential.tables import make_table

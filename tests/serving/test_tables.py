@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from modelvane_serving.formats.tables import Table, TablePlan, concatenate, decode_table, plan_table
 from modelvane_serving.signature import read_signature
-from modelvane_serving.tables import Table, TablePlan, concatenate, decode_table, plan_table
 
 
 def plan_of(**columns: str) -> TablePlan:

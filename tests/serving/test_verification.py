@@ -46,7 +46,7 @@ def test_requests_that_are_answered_as_expected_let_it_serve_and_are_no_traffic(
     assert [line["requests"] for line in verified] == [4, 4]
     assert server.metric('modelvane_requests_total{[^}]*path="(/invocations|/v2/models[^"]*)"[^}]*}') == 0
     assert server.metric("modelvane_request_duration_seconds_count{[^}]*}") == 0
-    assert server.predict(inputs=[SETOSA]) == [probabilities]
+    assert server.predict(inputs=[SETOSA])[0] == pytest.approx(probabilities, rel=1e-5)
     assert server.metric("modelvane_request_duration_seconds_count{[^}]*}") == 1
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from modelvane_serving import layer, mlflow_imports
+from modelvane_serving import mlflow_imports
+from modelvane_serving.checks.stable import verify_signature
+from modelvane_serving.environment import layer
 from modelvane_serving.failure import StartError, write_termination_message
 from modelvane_serving.fetched import open_fetched
 from modelvane_serving.logs import configure_logging
 from modelvane_serving.settings import read_fetch_settings, read_serve_settings
 from modelvane_serving.sockets import bind
-from modelvane_serving.stable import verify_signature
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 USAGE: Final = "usage: modelvane-serving fetch|serve"
@@ -56,13 +57,13 @@ def run_fetch() -> dict[str, str]:
     os.environ["MLFLOW_REGISTRY_URI"] = settings.registry_uri
     os.environ.setdefault("MLFLOW_TRACKING_URI", settings.registry_uri)
     mlflow_imports.prepare(data_libraries=False)
-    told = {"digest": importlib.import_module("modelvane_serving.fetch").fetch(settings)}
+    told = {"digest": importlib.import_module("modelvane_serving.fetching.fetch").fetch(settings)}
     if settings.environment is None:
         return told
-    cache = importlib.import_module("modelvane_serving.node_cache").NodeCache(
+    cache = importlib.import_module("modelvane_serving.fetching.node_cache").NodeCache(
         settings.cache_dir, settings.cache_max_bytes
     )
-    prepare_environment = importlib.import_module("modelvane_serving.provision").prepare_environment
+    prepare_environment = importlib.import_module("modelvane_serving.environment.provision").prepare_environment
     differs = prepare_environment(settings.model_dir, settings.environment, cache)
     return {**told, "environment": differs} if differs else told
 

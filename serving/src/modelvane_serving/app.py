@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from modelvane_serving import metrics as prometheus
-from modelvane_serving.bodies import media_type
-from modelvane_serving.encoding import to_json
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError
-from modelvane_serving.inference_protocol import HEADER_LENGTH, describe_fields
+from modelvane_serving.formats.bodies import media_type
+from modelvane_serving.formats.encoding import to_json
+from modelvane_serving.formats.inference_protocol import HEADER_LENGTH, describe_fields
 from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane
 from modelvane_serving.messages import ClientGoneError, Message, Receive, Request, Response, Send
 from modelvane_serving.model import Job, Model
@@ -275,7 +275,7 @@ class App:
 
     def _describe_api(self) -> bytes:
         # Few ask for it.
-        openapi: Any = importlib.import_module("modelvane_serving.openapi")
+        openapi: Any = importlib.import_module("modelvane_serving.formats.openapi")
         identity, hints = self._identity, self._model.has_type_hints
         return to_json(openapi.describe(identity.name, identity.version, self._model.signature, from_type_hint=hints))
 

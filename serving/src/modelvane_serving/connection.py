@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from modelvane_serving.encoding import to_json
 from modelvane_serving.errors import ApiError
+from modelvane_serving.formats.encoding import to_json
 from modelvane_serving.messages import JSON_TYPE, WHOLE_ANSWER, Response
 
 # All header lines of one request. Proxies stop at 8 to 60 kB.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import orjson
 
+from modelvane_serving.formats.tables import Table, TablePlan, decode_table
 from modelvane_serving.mlmodel import MlModel
-from modelvane_serving.tables import Table, TablePlan, decode_table
 
 
 def read_example_table(mlmodel: MlModel, artifacts: Path, plan: TablePlan) -> Table | None:

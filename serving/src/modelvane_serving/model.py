@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from modelvane_serving.bodies import ARROW, JSON, media_type, parse_json_object
-from modelvane_serving.encoding import encode_predictions, to_json, to_plain
 from modelvane_serving.engines import Engine
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError
 from modelvane_serving.failure import INPUT_EXAMPLE_FAILED, StartError, one_line
-from modelvane_serving.inference_protocol import InferRequest, decode_infer, encode_infer, table_of_tensors
+from modelvane_serving.formats.bodies import ARROW, JSON, media_type, parse_json_object
+from modelvane_serving.formats.encoding import encode_predictions, to_json, to_plain
+from modelvane_serving.formats.inference_protocol import InferRequest, decode_infer, encode_infer, table_of_tensors
+from modelvane_serving.formats.tables import Table, concatenate, decode_table
 from modelvane_serving.messages import Response
 from modelvane_serving.signature import Signature
-from modelvane_serving.tables import Table, concatenate, decode_table
 
 _log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ class Model:
 
     def _arrow_invocation(self, body: bytes, content_type: str | None, kind: str, accept: str | None) -> Job:
         """Read or answer Arrow; its library is imported by the first request that needs it."""
-        arrow: Any = importlib.import_module("modelvane_serving.arrow")
+        arrow: Any = importlib.import_module("modelvane_serving.formats.arrow")
         encode = arrow.encoder(self._output_names) if arrow.is_wanted(kind, accept) else _encode_json
         if kind != ARROW:
             return self._complete_invocation(body, content_type, encode)
@@ -187,7 +187,7 @@ class Model:
     def _load_complete(self) -> Any:
         with self._lock:
             if self._complete is None:
-                complete: Any = importlib.import_module("modelvane_serving.complete")
+                complete: Any = importlib.import_module("modelvane_serving.formats.complete")
                 self._complete = complete.CompletePath(self.engine, self._artifacts)
             return self._complete
 

@@ -16,8 +16,10 @@ import numpy as np
 
 from modelvane_serving import tracing
 from modelvane_serving.app import App, Identity, Options
+from modelvane_serving.checks.verification import SchemaCheck, read_schemas, verify_requests
 from modelvane_serving.engines.loading import Choice, is_plain_flavor, load_engine
 from modelvane_serving.fetched import FetchedModel
+from modelvane_serving.formats.tables import Table
 from modelvane_serving.input_example import read_example_table
 from modelvane_serving.lanes import Admission, Cost, measure_cost
 from modelvane_serving.metrics import Metrics
@@ -25,8 +27,6 @@ from modelvane_serving.model import Model, verify_input_example
 from modelvane_serving.server import DrainingServer
 from modelvane_serving.settings import ServeSettings
 from modelvane_serving.signature import Signature, UnknownFormError, read_signature
-from modelvane_serving.tables import Table
-from modelvane_serving.verification import SchemaCheck, read_schemas, verify_requests
 from modelvane_serving.workers import Gate, run_workers
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from modelvane_serving.cgroup import threads_of_each, worker_count
-from modelvane_serving.expectations import VARIABLE, VerificationRequest, read_requests
+from modelvane_serving.checks.expectations import VARIABLE, VerificationRequest, read_requests
 from modelvane_serving.failure import INVALID_SETTINGS, StartError
 
 DEFAULT_MAX_BODY_BYTES: Final = 64 * 1024 * 1024

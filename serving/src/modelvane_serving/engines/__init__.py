@@ -11,7 +11,7 @@ from typing import Any, Final
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.engines.limits import Limits, find_blame
 from modelvane_serving.errors import ApiError
-from modelvane_serving.tables import Table, TablePlan
+from modelvane_serving.formats.tables import Table, TablePlan
 
 COMPILED: Final = "compiled"
 NATIVE: Final = "native"

@@ -19,7 +19,7 @@ import numpy as np
 from modelvane_serving.engines import COMPILED, Engine
 from modelvane_serving.engines.limits import Limits
 from modelvane_serving.engines.outcome import MODEL_FILE, read_outcome, write_outcome
-from modelvane_serving.tables import Array, Table, TablePlan
+from modelvane_serving.formats.tables import Array, Table, TablePlan
 
 _log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from modelvane_serving.engines.limits import Limits, find_limits
 from modelvane_serving.engines.outcome import MODEL_FILE, write_outcome
 from modelvane_serving.engines.probes import probe_rows, tree_thresholds
 from modelvane_serving.failure import one_line
+from modelvane_serving.formats.tables import Array, Table, TablePlan, plan_table
 from modelvane_serving.input_example import read_example_table
 from modelvane_serving.mlmodel import MlModel, read_mlmodel
 from modelvane_serving.signature import read_signature
-from modelvane_serving.tables import Array, Table, TablePlan, plan_table
 
 # Of probabilities and other fractions; labels and whole numbers must be equal.
 TOLERANCE: Final = 1e-5

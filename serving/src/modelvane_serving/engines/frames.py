@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from modelvane_serving.tables import Table, TablePlan
+from modelvane_serving.formats.tables import Table, TablePlan
 
 
 def frame_maker(plan: TablePlan) -> Callable[[Table], Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from modelvane_serving.errors import ApiError, invalid_request
-from modelvane_serving.tables import Array, Table, TablePlan
+from modelvane_serving.formats.tables import Array, Table, TablePlan
 
 LARGEST_SINGLE: Final = float(np.finfo(np.float32).max)
 LARGEST_DOUBLE: Final = float(np.finfo(np.float64).max)

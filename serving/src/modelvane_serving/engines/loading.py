@@ -12,9 +12,9 @@ from modelvane_serving.engines.flavors import NotNativeError, flavor_of
 from modelvane_serving.engines.native import native_engine
 from modelvane_serving.failure import MODEL_LOAD_FAILED, StartError
 from modelvane_serving.fetched import FetchedModel
+from modelvane_serving.formats.tables import TablePlan, plan_table
 from modelvane_serving.model import log_traceback, name_error
 from modelvane_serving.signature import Signature
-from modelvane_serving.tables import TablePlan, plan_table
 
 _log = logging.getLogger(__name__)
 

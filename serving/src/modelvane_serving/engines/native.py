@@ -7,9 +7,9 @@ from typing import Any
 from modelvane_serving.engines import NATIVE, Engine
 from modelvane_serving.engines.flavors import NativeModel, forget_names, load_native
 from modelvane_serving.engines.limits import Limits, find_limits
+from modelvane_serving.formats.tables import Table, TablePlan
 from modelvane_serving.input_example import read_example_table
 from modelvane_serving.mlmodel import MlModel
-from modelvane_serving.tables import Table, TablePlan
 
 
 def native_engine(mlmodel: MlModel, artifacts: Path, plan: TablePlan, *, threads: int, reason: str | None) -> Engine:

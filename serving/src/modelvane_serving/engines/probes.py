@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelvane_serving.tables import Array, TablePlan
+from modelvane_serving.formats.tables import Array, TablePlan
 
 LIKE_EXAMPLE: Final = 1000
 AT_THRESHOLDS: Final = 1500

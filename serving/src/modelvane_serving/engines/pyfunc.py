@@ -23,8 +23,8 @@ from mlflow.pyfunc.model import _PythonModelPyfuncWrapper
 
 from modelvane_serving.engines import PYFUNC, Engine
 from modelvane_serving.engines.errors import ModelError
+from modelvane_serving.formats.tables import Table, TablePlan
 from modelvane_serving.mlmodel import MlModel
-from modelvane_serving.tables import Table, TablePlan
 
 # What MLflow's own code answers to a caller's mistake found only below `predict`.
 CALLER_ERRORS: Final = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from modelvane_serving.bodies import ARROW, JSON
-from modelvane_serving.openapi_types import Json, format_schemas, object_schema, output_schema
+from modelvane_serving.formats.bodies import ARROW, JSON
+from modelvane_serving.formats.openapi_types import Json, format_schemas, object_schema, output_schema
 from modelvane_serving.signature import Signature
 
 OPENAPI_VERSION: Final = "3.1.0"

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from modelvane_serving.app import App
-from modelvane_serving.expectations import ANYTHING, SHOWN, VerificationRequest, find_difference
+from modelvane_serving.checks.expectations import ANYTHING, SHOWN, VerificationRequest, find_difference
 from modelvane_serving.failure import VERIFICATION_REQUEST_FAILED, StartError, one_line
 from modelvane_serving.messages import JSON_TYPE, Message, Request, Response
 
@@ -40,7 +40,7 @@ def read_schemas(requests: Sequence[VerificationRequest]) -> list[SchemaCheck | 
 
 
 def _read_schema(request: VerificationRequest) -> SchemaCheck:
-    schemas: Any = importlib.import_module("modelvane_serving.schemas")
+    schemas: Any = importlib.import_module("modelvane_serving.checks.schemas")
     where = f"{request.where}.expect.schema"
     validator = schemas.read_schema(where, request.expect.schema)
 

@@ -15,13 +15,13 @@ from mlflow.models import Model as MlflowModel
 from mlflow.models.utils import _enforce_schema
 from mlflow.types import Schema
 
-from modelvane_serving.bodies import json_type
-from modelvane_serving.decoding import InputSpec, ModelInput, cast_table, decode_invocation, name_type
 from modelvane_serving.engines import Engine
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError, from_mlflow, invalid_request, missing_inputs, wrong_shape, wrong_type
-from modelvane_serving.tables import NUMPY_TYPES, Table, TablePlan
-from modelvane_serving.tensors import Tensor
+from modelvane_serving.formats.bodies import json_type
+from modelvane_serving.formats.decoding import InputSpec, ModelInput, cast_table, decode_invocation, name_type
+from modelvane_serving.formats.tables import NUMPY_TYPES, Table, TablePlan
+from modelvane_serving.formats.tensors import Tensor
 
 
 class CompletePath:

@@ -16,7 +16,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 from mlflow.store.artifact.s3_artifact_repo import BOTO_TO_MLFLOW_ERROR, S3ArtifactRepository
 from s3transfer.subscribers import BaseSubscriber
 
-from modelvane_serving.listing import BadBodyError, Listing, RemoteFile, check_count
+from modelvane_serving.fetching.listing import BadBodyError, Listing, RemoteFile, check_count
 
 MIB: Final = 1024 * 1024
 # At most 8 MiB wait for the disk, where boto3's default is 25.

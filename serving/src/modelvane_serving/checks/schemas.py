@@ -13,7 +13,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from modelvane_serving.expectations import show
+from modelvane_serving.checks.expectations import show
 from modelvane_serving.failure import INVALID_SETTINGS, StartError, one_line
 
 

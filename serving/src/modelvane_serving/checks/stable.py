@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from modelvane_serving.compatibility import find_differences
+from modelvane_serving.checks.compatibility import find_differences
 from modelvane_serving.failure import SIGNATURE_INCOMPATIBLE, StartError, one_line
 from modelvane_serving.fetched import FetchedModel
 from modelvane_serving.settings import ServeSettings

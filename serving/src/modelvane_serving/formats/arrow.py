@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from modelvane_serving.bodies import ARROW
-from modelvane_serving.encoding import is_frame, is_series
 from modelvane_serving.errors import ApiError
+from modelvane_serving.formats.bodies import ARROW
+from modelvane_serving.formats.encoding import is_frame, is_series
+from modelvane_serving.formats.tables import EXACT, Array, Table, TablePlan
 from modelvane_serving.messages import Response
-from modelvane_serving.tables import EXACT, Array, Table, TablePlan
 
 
 def is_wanted(kind: str, accept: str | None) -> bool:

@@ -21,7 +21,6 @@ from mlflow.tracking import get_tracking_uri
 from mlflow.utils.workspace_context import get_request_workspace
 from requests import HTTPError
 
-from modelvane_serving.download import download_model
 from modelvane_serving.failure import (
     ARTIFACT_MISSING,
     FETCH_FAILED,
@@ -31,10 +30,11 @@ from modelvane_serving.failure import (
     explain,
     redact,
 )
-from modelvane_serving.fetch_stable import reading_stable_signature
+from modelvane_serving.fetching.download import download_model
+from modelvane_serving.fetching.node_cache import NodeCache
+from modelvane_serving.fetching.stable_signature import reading_stable_signature
 from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, Manifest, read_tree, write_manifest
 from modelvane_serving.mlmodel import MlModel, read_mlmodel
-from modelvane_serving.node_cache import NodeCache
 from modelvane_serving.settings import FetchSettings
 
 _log = logging.getLogger(__name__)

@@ -23,8 +23,9 @@ from typing import Any, Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from modelvane_serving import resolver
-from modelvane_serving.environment import (
+from modelvane_serving.environment import resolver
+from modelvane_serving.environment.layer import PACKAGES_DIR
+from modelvane_serving.environment.requirements import (
     FROM_MODEL,
     STAND_INS,
     Difference,
@@ -37,9 +38,8 @@ from modelvane_serving.environment import (
     wheel_of,
 )
 from modelvane_serving.failure import ENVIRONMENT_FAILED, StartError, redact
-from modelvane_serving.layer import PACKAGES_DIR
+from modelvane_serving.fetching.node_cache import NodeCache
 from modelvane_serving.manifest import ARTIFACTS_DIR, FACTS_FILE, read_tree
-from modelvane_serving.node_cache import NodeCache
 
 _log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from modelvane_serving.failure import FETCH_FAILED, StartError
-from modelvane_serving.http_download import download_http
-from modelvane_serving.listing import BadBodyError, Budget, Listing, check, too_large, walk
+from modelvane_serving.fetching.http_download import download_http
+from modelvane_serving.fetching.listing import BadBodyError, Budget, Listing, check, too_large, walk
 from modelvane_serving.manifest import walk_files
 
 
@@ -57,7 +57,7 @@ def _resolve(repository: ArtifactRepository) -> ArtifactRepository:
 
 def _import_s3() -> ModuleType:
     """Import boto3 only where it is used: it takes a quarter of a second."""
-    return importlib.import_module("modelvane_serving.s3_download")
+    return importlib.import_module("modelvane_serving.fetching.s3_download")
 
 
 def _prepare(listing: Listing, into: Path, limit: int | None) -> None:

@@ -10,13 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelvane_serving.bodies import json_type, parse_json_object
-from modelvane_serving.encoding import to_json
 from modelvane_serving.errors import invalid_request, wrong_type
-from modelvane_serving.messages import Response
-from modelvane_serving.signature import Field
-from modelvane_serving.tables import NUMPY_TYPES, Array, Table, TablePlan
-from modelvane_serving.tensors import (
+from modelvane_serving.formats.bodies import json_type, parse_json_object
+from modelvane_serving.formats.encoding import to_json
+from modelvane_serving.formats.tables import NUMPY_TYPES, Array, Table, TablePlan
+from modelvane_serving.formats.tensors import (
     NAME_OF,
     BinaryData,
     Tensor,
@@ -25,6 +23,8 @@ from modelvane_serving.tensors import (
     tensor_to_binary,
     tensor_to_json,
 )
+from modelvane_serving.messages import Response
+from modelvane_serving.signature import Field
 
 HEADER_LENGTH: Final = b"inference-header-content-length"
 # Parameters by which the protocol's extensions describe the request itself; none is the model's.

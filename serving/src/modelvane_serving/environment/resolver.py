@@ -21,7 +21,7 @@ import uv
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from modelvane_serving.environment import Difference, Requirements, wheel_of
+from modelvane_serving.environment.requirements import Difference, Requirements, wheel_of
 from modelvane_serving.failure import ENVIRONMENT_FAILED, FETCH_FAILED, StartError, one_line, redact
 
 _log = logging.getLogger(__name__)

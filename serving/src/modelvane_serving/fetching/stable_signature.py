@@ -15,10 +15,10 @@ from typing import Final
 
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
+from modelvane_serving.checks.stable import STABLE_FILE, write_stable
 from modelvane_serving.failure import explain
 from modelvane_serving.mlmodel import read_mlmodel
 from modelvane_serving.settings import FetchSettings
-from modelvane_serving.stable import STABLE_FILE, write_stable
 
 _log = logging.getLogger(__name__)
 

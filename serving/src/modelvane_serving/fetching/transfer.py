@@ -19,7 +19,7 @@ import requests
 from mlflow.utils.request_utils import augmented_raise_for_status
 
 from modelvane_serving.failure import explain
-from modelvane_serving.listing import BadBodyError, Budget, RemoteFile
+from modelvane_serving.fetching.listing import BadBodyError, Budget, RemoteFile
 
 _log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from mlflow.utils.proto_json_utils import (
     parse_tf_serving_input,
 )
 
-from modelvane_serving.bodies import CSV, json_type, media_type, parse_json_object
 from modelvane_serving.errors import ApiError, from_mlflow, invalid_request, wrong_shape, wrong_type
-from modelvane_serving.whole_numbers import check_body, check_frame
+from modelvane_serving.formats.bodies import CSV, json_type, media_type, parse_json_object
+from modelvane_serving.formats.whole_numbers import check_body, check_frame
 
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 # Bodies of MLflow's chat, completion and embedding models come without an envelope, and so do their answers.

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from modelvane_serving.bodies import json_type
-from modelvane_serving.encoding import is_frame, is_series, to_json
 from modelvane_serving.errors import ApiError, invalid_request, wrong_shape, wrong_type
+from modelvane_serving.formats.bodies import json_type
+from modelvane_serving.formats.encoding import is_frame, is_series, to_json
 
 TYPE_OF: Final[dict[str, np.dtype[Any]]] = {
     "BOOL": np.dtype(np.bool_),

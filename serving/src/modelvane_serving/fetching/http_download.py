@@ -26,8 +26,8 @@ from mlflow.utils.request_utils import augmented_raise_for_status, cloud_storage
 from mlflow.utils.rest_utils import http_request
 
 from modelvane_serving.failure import explain
-from modelvane_serving.listing import Budget, RemoteFile
-from modelvane_serving.transfer import Context, Open, RangeRefusedError, Transfer, strong_etag
+from modelvane_serving.fetching.listing import Budget, RemoteFile
+from modelvane_serving.fetching.transfer import Context, Open, RangeRefusedError, Transfer, strong_etag
 
 _log = logging.getLogger(__name__)
 
