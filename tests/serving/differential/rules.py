@@ -4,7 +4,7 @@ A rule goes by what is odd about a request (its traits), or by what MLflow says,
 that it allows one difference and nothing else. One that allowed nothing in a whole run fails it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,6 +88,8 @@ def _in(*kinds: str, labels: Iterable[str]) -> list[str]:
     return [f"{label} in {kind}" for label in labels for kind in kinds]
 
 
+# As much of it as the name of a request shows.
+HUNDREDS_OF_DIGITS: Final = "0" * 30
 WRONG_FORM: Final = ("InvalidRequest", "WrongType", "WrongShape", "MissingInput")
 RULES: Final = (
     Rule(
@@ -127,10 +129,14 @@ RULES: Final = (
     ),
     Rule(
         name="number-out-of-range",
-        mlflow="takes a number of hundreds of digits where the column is not numeric",
+        mlflow="takes a number of hundreds of digits where the column is not numeric, and in `params`",
         here="400 `InvalidJson`",
         why="no number of any type holds it",
-        applies=refused_with(["InvalidJson", "OutOfRange"], ["over double"]),
+        applies=lambda exchange: (
+            exchange.refused_here_only
+            and exchange.ours.error["code"] in {"InvalidJson", "OutOfRange"}
+            and any(trait == "over double" or HUNDREDS_OF_DIGITS in trait for trait in exchange.request.traits)
+        ),
     ),
     Rule(
         name="fraction-in-integer",
@@ -152,6 +158,17 @@ RULES: Final = (
                     "long", "integer", "long?", labels=("over int64", "over int64 float", "large float", "whole float")
                 ),
             ],
+        ),
+    ),
+    Rule(
+        name="integer-below-64-bits",
+        mlflow="500 where such an integer is in a table of `instances` for a model without a signature",
+        here="gives it to the model",
+        why="MLflow's server fails on what its own parser has made",
+        applies=lambda exchange: (
+            exchange.refused_there_only
+            and exchange.theirs.status == 500
+            and any(trait.startswith("over int64") for trait in exchange.request.traits)
         ),
     ),
     Rule(
@@ -242,6 +259,6 @@ RULES: Final = (
 )
 
 
-def rule_for(exchange: Exchange, rules: Sequence[Rule] = RULES) -> Rule | None:
+def rule_for(exchange: Exchange) -> Rule | None:
     """Return the first rule that allows the difference."""
-    return next((rule for rule in rules if rule.applies(exchange)), None)
+    return next((rule for rule in RULES if rule.applies(exchange)), None)

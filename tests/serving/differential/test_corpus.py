@@ -10,7 +10,6 @@ from tests.serving.differential.answers import Answer, Caller, Exchange
 from tests.serving.differential.conftest import Runtimes, wait_for
 from tests.serving.differential.corpus import CORPUS
 from tests.serving.differential.generated import requests_of
-from tests.serving.differential.pending import DEFECTS
 from tests.serving.differential.rules import RULES, rule_for
 from tests.serving.differential.tables import Request
 
@@ -43,7 +42,7 @@ def test_answers_agree(model: str, runtimes: Runtimes, reference: int, applied: 
     unexplained = []
     for exchange in exchanges:
         if not exchange.agree():
-            rule = rule_for(exchange, (*RULES, *DEFECTS))
+            rule = rule_for(exchange)
             if rule is None:
                 unexplained.append(exchange)
             else:
@@ -61,4 +60,3 @@ def test_every_rule_was_needed(applied: Counter[str]) -> None:
         pytest.skip("only a run of all models says which rules are needed")
     assert applied["requests"] >= 1500
     assert {rule.name for rule in RULES if not applied[rule.name]} == set(), "no longer needed"
-    assert {rule.name for rule in DEFECTS if not applied[rule.name]} == set(), "mended: strike out in pending.py"

@@ -51,6 +51,19 @@ def parse_json_object(body: bytes, *, exact: bool = False) -> dict[str, Any]:
     return parsed
 
 
+def is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a parsed value has lists and objects within each other for more than so many levels."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            item
+            for part in level
+            if isinstance(part, dict | list)
+            for item in (part.values() if isinstance(part, dict) else part)
+        ]
+    return bool(level)
+
+
 def json_type(value: Any) -> str:
     """Name a parsed value by its JSON type."""
     names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}

@@ -6,7 +6,7 @@ served without them imports this when the first such request comes.
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,13 @@ from mlflow.types import Schema
 from modelvane_serving.engines import Engine
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError, from_mlflow, invalid_request, missing_inputs, wrong_shape, wrong_type
-from modelvane_serving.formats.bodies import json_type
+from modelvane_serving.formats.bodies import is_deeper, json_type
 from modelvane_serving.formats.decoding import InputSpec, ModelInput, cast_table, decode_invocation, name_type
 from modelvane_serving.formats.tables import NUMPY_TYPES, Table, TablePlan
 from modelvane_serving.formats.tensors import Tensor
+
+# A model's check by its type hints takes a few calls for each level, of the thousand that Python allows.
+DEEP: Final = 100
 
 
 class CompletePath:
@@ -60,9 +63,13 @@ class CompletePath:
             return self._predict_below(request)
         except ApiError:
             raise
-        except ModelError:
+        except ModelError as error:
             if request.is_empty:
                 raise invalid_request("the input has no rows, and the model cannot answer that") from None
+            if _comes_of(error, RecursionError) and is_deeper(request.data, DEEP):
+                raise invalid_request(
+                    f"the input is nested more than {DEEP} deep, which the model cannot follow"
+                ) from None
             raise
         except MlflowException as error:
             raise name_type(from_mlflow(error.message, str(self.spec)), self.spec.schema) from None
@@ -148,3 +155,14 @@ def _table(tensors: list[Tensor], columns: list[Any]) -> pd.DataFrame:
             message = f"input {tensor.name!r} has shape {shape}, a column needs {[rows]} or {[rows, 1]}"
             raise wrong_shape(message, field=f"inputs[{number}].shape", expected=[rows], got=shape)
     return pd.DataFrame({tensor.name: tensor.array.ravel() for tensor in tensors})
+
+
+def _comes_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Tell whether an error was raised for, or while dealing with, one of a kind."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, kind):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
