@@ -20,6 +20,7 @@ from modelvane_serving.signature import read_signature
 
 from tests.serving import train
 from tests.serving.conftest import Fleet
+from tests.serving.differential import corpus
 from tests.serving.processes import Server, environment
 
 Start = Callable[..., Server]
@@ -41,6 +42,23 @@ def test_models_of_numbers_are_compiled(fleet: Fleet, name: str) -> None:
     info = fleet.servers[name].wait_ready().get("/model-info").json()
     assert (info["engine"], info["engine_reason"]) == ("compiled", None)
     assert info["engine_details"]["checked_rows"] > 1000
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+def test_onnx_models_are_run_as_they_are(start: Start, tmp_path: Path, tensor: bool) -> None:
+    corpus.save_onnx(tmp_path / "onnx", tensor=tensor)
+    info = start(tmp_path / "onnx").wait_ready().get("/model-info").json()
+    assert (info["engine"], info["engine_reason"]) == ("compiled", None)
+    assert info["engine_details"] == {"form": "as it was logged"}
+
+
+def test_an_onnx_model_whose_outputs_make_no_table_is_left_to_mlflow(start: Start, tmp_path: Path) -> None:
+    """Three probabilities a row: MLflow refuses them beside one label a row, and says so."""
+    corpus.save_onnx(tmp_path / "onnx", outputs=2)
+    server = start(tmp_path / "onnx").wait_ready()
+    info = server.get("/model-info").json()
+    assert (info["engine"], info["engine_reason"]) == ("pyfunc", "a table of zeros is not answered: ValueError")
+    assert server.post("/invocations", {"dataframe_split": split(random_iris(2))}).status_code == 500
 
 
 def test_any_other_model_is_called_through_pyfunc_and_says_why(workbench: Server) -> None:

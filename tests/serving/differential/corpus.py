@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow.lightgbm
+import mlflow.onnx
 import mlflow.pyfunc
 import mlflow.sklearn
 import numpy as np
@@ -15,6 +16,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Array, DataType, Map, Object, Property
 from modelvane_serving.manifest import ARTIFACTS_DIR
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -154,6 +157,18 @@ def save_lightgbm(model_dir: Path) -> None:
     train.finish(model_dir)
 
 
+def save_onnx(model_dir: Path, *, tensor: bool = False, outputs: int = 1) -> None:
+    """Save a classifier as ONNX, which answers labels, and probabilities as a second output."""
+    features, target = train.iris()
+    model = RandomForestClassifier(n_estimators=15, max_depth=5, random_state=7).fit(features, target)
+    graph = to_onnx(model, initial_types=[("x", FloatTensorType([None, 4]))], options={"zipmap": False})
+    del graph.graph.output[outputs:]
+    inputs = Schema([TensorSpec(np.dtype(np.float32), (-1, 4))]) if tensor else schema(IRIS)
+    signature = ModelSignature(inputs=inputs)
+    mlflow.onnx.save_model(graph, str(model_dir / ARTIFACTS_DIR), signature=signature, pip_requirements=[])
+    train.finish(model_dir)
+
+
 FLOATS: Final = columns("float", "sepal_length", "sepal_width", "petal_length", "petal_width")
 MIXED: Final = (
     *columns("string", "colour"),
@@ -240,6 +255,8 @@ CORPUS: Final = {
         Subject(name="text", save=save_text, takes=TEXT),
         Subject(name="xgboost", save=train.save_xgboost, takes=XGBOOST),
         Subject(name="lightgbm", save=save_lightgbm, takes=IRIS, every=2),
+        Subject(name="onnx", save=save_onnx, takes=IRIS, every=2),
+        Subject(name="onnx_tensor", save=lambda model_dir: save_onnx(model_dir, tensor=True, outputs=2), takes=UNNAMED),
         Subject(name="tensor", save=train.save_tensor, takes=UNNAMED),
         Subject(name="workbench", save=train.save_workbench, takes=WORKBENCH, params=True),
         echo("scalars", SCALARS, schema(SCALARS)),

@@ -10,6 +10,7 @@ from modelvane_serving.engines import NATIVE, PYFUNC, Engine
 from modelvane_serving.engines.compiled import NotCompiledError, compile_engine
 from modelvane_serving.engines.flavors import NotNativeError, flavor_of
 from modelvane_serving.engines.native import native_engine
+from modelvane_serving.engines.onnx_flavor import is_onnx, onnx_engine
 from modelvane_serving.failure import MODEL_LOAD_FAILED, StartError
 from modelvane_serving.fetched import FetchedModel
 from modelvane_serving.formats.tables import TablePlan, plan_table
@@ -66,6 +67,8 @@ def _load_below_pyfunc(
         return "some columns are optional"
     reason: str | None = None
     try:
+        if is_onnx(fetched.mlmodel):
+            return onnx_engine(fetched.mlmodel, fetched.artifacts, plan, threads=choice.threads)
         flavor_of(fetched.mlmodel)
         if choice.engine == AUTO:
             try:
