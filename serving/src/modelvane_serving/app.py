@@ -34,6 +34,9 @@ SERVER_VERSION: Final = importlib.metadata.version("modelvane-serving")
 MLFLOW_VERSION: Final = importlib.metadata.version("mlflow-skinny")
 # A body of this size takes longer to read than the event loop should be held.
 LARGE_BODY: Final = 128 * 1024
+INVOCATIONS: Final = "/invocations"
+# What arrives in one piece or a few.
+SMALL_BODY: Final = 64 * 1024
 # asyncio's own default for threads: enough for models that wait for something, and no queue behind a slow one.
 THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
 Result = TypeVar("Result")
@@ -100,27 +103,45 @@ class App:
             size = BatchSize(rows=options.batch_rows, cost=options.cost)
             self._tables = BatchLane(model.run, options.admission, size, metrics.batch_rows.observe)
         self._routes = self._build_routes()
+        self._invocations_route = self._routes[INVOCATIONS]
+        # What `answer_at_once` takes.
+        self.small_body = min(options.body_bytes, SMALL_BODY)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
         request = Request(method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive)
         route = self._match(request.path)
-        metrics = self._metrics
         if route is not None and route.predicts:
-            metrics.in_flight.inc()
+            self._metrics.in_flight.inc()
             response = await self._answer(route, request)
-            metrics.in_flight.dec()
-            metrics.duration.observe(time.perf_counter() - started)
+            self._account_prediction(route, response, started)
         else:
             response = await self._answer(route, request)
-        # Counted before it is sent: who has an answer finds it counted.
-        metrics.count(response.status, route.template if route is not None else "other")
-        if response.error is not None:
-            metrics.count_error(response.error)
-        if self._options.access_log_sample and route is not None and route.predicts:
-            self._log_access(route, response, time.perf_counter() - started)
-        await response.send(scope, send, close=self.draining)
+            self._count(route, response)
+        await response.send(send, close=self.draining)
+
+    def answer_at_once(self, body: bytes, content_type: str | None, send: Callable[[Response, bool], None]) -> None:
+        """Answer a small JSON body of /invocations, which is whole, beside ASGI; `send` takes whether to close.
+
+        It is the way of most requests: there is no task for it and nothing to be awaited.
+        """
+        started = time.perf_counter()
+        self._metrics.in_flight.inc()
+
+        def answer(response: Response) -> None:
+            self._account_prediction(self._invocations_route, response, started)
+            send(response, self.draining)
+
+        def told(error: ApiError | None) -> None:
+            outcome = error or job.outcome or RuntimeError("the job was not run")
+            answer(outcome if isinstance(outcome, Response) else self._refuse(outcome))
+
+        try:
+            job = self._model.invocation(body, content_type)
+            self._lane(job).submit(job, told)
+        except Exception as error:
+            answer(self._refuse(error))
 
     async def answer(self, request: Request) -> Response:
         """Answer a request that is not traffic, uncounted."""
@@ -128,7 +149,7 @@ class App:
 
     def _build_routes(self) -> dict[str, Route]:
         routes = [
-            Route(template="/invocations", method="POST", handler=self._invocations, predicts=True),
+            Route(template=INVOCATIONS, method="POST", handler=self._invocations, predicts=True),
             Route(template="/ping", method="GET", handler=self._ping),
             Route(template="/health", method="GET", handler=self._ping),
             Route(template="/version", method="GET", handler=self._version),
@@ -168,22 +189,41 @@ class App:
                 error = ApiError(405, "MethodNotAllowed", message, expected=route.method, got=request.method)
                 return error_response(error, ((b"allow", route.method.encode()),))
             return await route.handler(request)
-        except ApiError as error:
+        except Exception as error:
+            return self._refuse(error)
+
+    @staticmethod
+    def _refuse(error: Exception) -> Response:
+        """Return the answer to a request that has none, and log what is not the caller's mistake."""
+        if isinstance(error, ApiError):
             if error.status >= 500:
                 _log.error(error.message, extra={"fields": {"code": error.code}})
             return error_response(error)
-        except ModelError as error:
+        if isinstance(error, ModelError):
             fields = {"error": error.error_type, "where": error.where}
             _log.error("the model failed on a request", extra={"fields": fields})
             return error_response(ApiError(500, "ModelError", f"the model failed: {error.error_type}"))
-        except ClientGoneError:
+        if isinstance(error, ClientGoneError):
             # Nobody reads it; the code, nginx's for this, is for the metrics.
             return error_response(ApiError(499, "ClientClosedRequest", "the connection was closed"))
-        except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-            _log.error("a request failed", extra={"fields": {"error": type(error).__name__, "where": where}})
-            return error_response(ApiError(500, "InternalError", "the server failed"))
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        _log.error("a request failed", extra={"fields": {"error": type(error).__name__, "where": where}})
+        return error_response(ApiError(500, "InternalError", "the server failed"))
+
+    def _account_prediction(self, route: Route, response: Response, started: float) -> None:
+        """Count it before it is sent: who has an answer finds it counted."""
+        seconds = time.perf_counter() - started
+        self._metrics.in_flight.dec()
+        self._metrics.duration.observe(seconds)
+        self._count(route, response)
+        if self._options.access_log_sample:
+            self._log_access(route, response, seconds)
+
+    def _count(self, route: Route | None, response: Response) -> None:
+        self._metrics.count(response.status, route.template if route is not None else "other")
+        if response.error is not None:
+            self._metrics.count_error(response.error)
 
     def _unknown_path(self, path: str) -> ApiError:
         if path.startswith("/v2/models/"):
@@ -215,8 +255,11 @@ class App:
             job = self._model.infer(body, header_length)
         return await self._run(job)
 
+    def _lane(self, job: Job) -> Lane:
+        return self._tables if job.table is not None else self._calls
+
     async def _run(self, job: Job) -> Response:
-        await (self._tables if job.table is not None else self._calls).answer(job)
+        await self._lane(job).answer(job)
         outcome = job.outcome
         if type(outcome) is Response:
             return outcome

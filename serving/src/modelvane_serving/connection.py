@@ -1,32 +1,39 @@
 """One HTTP connection: uvicorn's, with limits on how long and how large a request's head may be, and JSON refusals.
 
-What goes wrong before there is a request is answered here, because no application ever sees it. And an answer that is
-whole is written in one go, which ASGI has no message for: its two, with each header looked through by two expressions,
-are a fifth of what a small prediction costs.
+What goes wrong before there is a request is answered here, because no application ever sees it. And what most requests
+are, a small body for /invocations, goes to the application as a whole and comes back as a whole, beside ASGI, whose
+task, scope and messages cost more than a small prediction. Everything else goes uvicorn's way.
 """
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from modelvane_serving.errors import ApiError
+from modelvane_serving.exchange import Exchange, write_headers
 from modelvane_serving.formats.encoding import to_json
-from modelvane_serving.messages import JSON_TYPE, WHOLE_ANSWER, Response
+from modelvane_serving.messages import JSON_TYPE
 
 # All header lines of one request. Proxies stop at 8 to 60 kB.
 HEAD_BYTES: Final = 64 * 1024
-# What is larger is not copied behind its head.
-SMALL_ANSWER: Final = 64 * 1024
+# Headers that ask for more than an answer to the body as it is.
+SPECIAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
 
 
 class Connection(HttpToolsProtocol):
-    """Knows since when it waits for the rest of a request."""
+    """Knows since when it waits for the rest of a request, and which requests need no ASGI."""
 
     # When the request that is being received began; None while none is.
     began: float | None = None
     _head_bytes = 0
+    # Whether `cycle` is of the request that is being received, and not of the one before it.
+    _has_cycle = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Of an application that does not offer it nothing is small.
+        self._answer_at_once: Any = getattr(self.app, "answer_at_once", None)
+        self._small_body: int = getattr(self.app, "small_body", -1)
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -37,7 +44,10 @@ class Connection(HttpToolsProtocol):
         """Begin a request."""
         self.began = self.loop.time()
         self._head_bytes = 0
-        super().on_message_begin()
+        self._has_cycle = False
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count what is kept of the head."""
@@ -45,17 +55,36 @@ class Connection(HttpToolsProtocol):
         if self._head_bytes > HEAD_BYTES:
             # The parser makes it its own error, and that becomes `send_400_response`.
             raise HeadTooLargeError
-        super().on_header(name, value)
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Tell the application how to send a whole answer."""
+        """Choose the way of the request."""
+        self._has_cycle = True
+        if self.url == b"/invocations" and self._is_small_prediction(dict(self.headers)):
+            return
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
         super().on_headers_complete()
-        self.scope["extensions"] = {WHOLE_ANSWER: {"send": partial(send_whole, self.cycle)}}
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        cycle: Any = self.cycle
+        if type(cycle) is Exchange:
+            cycle.body += body
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
         self.began = None
-        super().on_message_complete()
+        cycle: Any = self.cycle
+        if type(cycle) is Exchange:
+            self._answer_at_once(cycle.body, cycle.content_type, cycle.send)
+        else:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
@@ -69,9 +98,8 @@ class Connection(HttpToolsProtocol):
         """Answer outside of any request, unless an answer is on its way, and close."""
         if self.transport.is_closing():
             return
-        # A cycle is of the request that is being received, not of one before it, if it has its scope.
-        answered = self.cycle is not None and self.cycle.response_started
-        if not answered or (self.cycle.response_complete and self.cycle.scope is not self.scope):
+        cycle = self.cycle
+        if cycle is None or not cycle.response_started or (cycle.response_complete and not self._has_cycle):
             body = to_json(error.body())
             own = ((b"content-type", JSON_TYPE), (b"content-length", b"%d" % len(body)), (b"connection", b"close"))
             head = STATUS_LINE[error.status] + write_headers(self.server_state.default_headers) + write_headers(own)
@@ -90,57 +118,19 @@ class Connection(HttpToolsProtocol):
             self.refuse(ApiError(408, "RequestTimeout", f"the request did not arrive within {seconds:g} s"))
         return True
 
-
-def send_whole(cycle: RequestResponseCycle, response: Response, *, close: bool) -> bool:
-    """Send a whole answer, and leave the cycle as its two messages would. False, and nothing sent, if it needs those.
-
-    The headers are this package's own, so they are known to be valid.
-    """
-    body = response.body
-    if cycle.flow.write_paused or cycle.disconnected or len(body) > SMALL_ANSWER or cycle.scope["method"] == "HEAD":
-        return False
-    if close:
-        cycle.keep_alive = False
-    cycle.transport.write(
-        b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
-        % (
-            STATUS_LINE[response.status],
-            _defaults.write(cycle.default_headers),
-            response.content_type,
-            len(body),
-            write_headers(response.headers) if response.headers else b"",
-            b"" if cycle.keep_alive else b"connection: close\r\n",
-            body,
-        )
-    )
-    cycle.waiting_for_100_continue = False
-    cycle.response_started = cycle.response_complete = True
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
-
-
-def write_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Write header lines."""
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
-
-
-class _DefaultHeaders:
-    """The lines of every answer. uvicorn makes a new list of them each second, for the date."""
-
-    def __init__(self) -> None:
-        self._headers: Sequence[tuple[bytes, bytes]] = ()
-        self._lines = b""
-
-    def write(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-        if headers is not self._headers:
-            self._headers, self._lines = headers, write_headers(headers)
-        return self._lines
-
-
-_defaults = _DefaultHeaders()
+    def _is_small_prediction(self, headers: dict[bytes, bytes]) -> bool:
+        """Tell whether the request can be answered at once, and if so begin to receive it."""
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit() or int(length) > self._small_body or not SPECIAL.isdisjoint(headers):
+            return False
+        if b"arrow" in headers.get(b"accept", b"") or self.parser.get_method() != b"POST":
+            return False
+        if (self.cycle is not None and not self.cycle.response_complete) or self.flow.write_paused:
+            # It has to wait for the answer before it to be written.
+            return False
+        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        self.cycle = Exchange(self, headers.get(b"content-type"), keep_alive=keep_alive)  # type: ignore[assignment]
+        return True
 
 
 class HeadTooLargeError(Exception):

@@ -38,13 +38,22 @@ class Admission:
     request_seconds: float
 
 
+Tell = Callable[[ApiError | None], None]
+
+
 @dataclass(slots=True)
 class Waiting:
-    """A job and who waits for it."""
+    """A job, and whom to tell of its end: nobody once that was done."""
 
     job: Job
-    future: asyncio.Future[None]
+    tell: Tell | None
     deadline: float
+
+    def settle(self, error: ApiError | None = None) -> None:
+        """Tell, once, that the job has its outcome, or why it has none."""
+        if self.tell is not None:
+            tell, self.tell = self.tell, None
+            tell(error)
 
 
 class Lane(ABC):
@@ -70,10 +79,28 @@ class Lane(ABC):
         return len(self._waiting)
 
     async def answer(self, job: Job) -> None:
-        """Wait until the job has its outcome. Raises ApiError 429 when too many wait, 504 when it took too long."""
+        """Wait until the job has its outcome. Raises ApiError as `submit`, and 504 when it took too long."""
+        future = asyncio.get_running_loop().create_future()
+
+        def tell(error: ApiError | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self.submit(job, tell)
+        await future
+
+    def submit(self, job: Job, tell: Tell) -> None:
+        """Have the job run, and tell when it has its outcome, or that it took too long, never before this returns.
+
+        Raises ApiError 429 when too many wait.
+        """
         self._admit()
         loop = asyncio.get_running_loop()
-        entry = Waiting(job, loop.create_future(), loop.time() + self._admission.request_seconds)
+        entry = Waiting(job, tell, loop.time() + self._admission.request_seconds)
         self._waiting.append(entry)
         self._open.append(entry)
         if not self._sweeping:
@@ -82,7 +109,6 @@ class Lane(ABC):
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._dispatch)
-        await entry.future
 
     def _admit(self) -> None:
         waiting = len(self._waiting)
@@ -124,18 +150,15 @@ class Lane(ABC):
         each = seconds / len(batch)
         self.seconds += SMOOTHING * (each - self.seconds) if self.seconds else each
         for entry in batch:
-            if not entry.future.done():
-                entry.future.set_result(None)
+            entry.settle()
 
     def _sweep(self) -> None:
         """Once a second: tell those whose time is up. What runs for them goes on, there is no way to stop it."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._open and (self._open[0].future.done() or self._open[0].deadline <= now):
-            entry = self._open.popleft()
-            if not entry.future.done():
-                message = f"there was no answer within {self._admission.request_seconds:g} s"
-                entry.future.set_exception(ApiError(504, "DeadlineExceeded", message))
+        message = f"there was no answer within {self._admission.request_seconds:g} s"
+        while self._open and (self._open[0].tell is None or self._open[0].deadline <= now):
+            self._open.popleft().settle(ApiError(504, "DeadlineExceeded", message))
         if self._open:
             loop.call_later(1.0, self._sweep)
         else:
@@ -145,7 +168,7 @@ class Lane(ABC):
         """Take the first that still waits for its answer."""
         while self._waiting:
             entry = self._waiting.popleft()
-            if not entry.future.done():
+            if entry.tell is not None:
                 return entry
         return None
 

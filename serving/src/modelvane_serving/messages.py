@@ -11,8 +11,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON_TYPE: Final = b"application/json"
-# The extension of ASGI by which the server here takes an answer in one call.
-WHOLE_ANSWER: Final = "modelvane.whole_answer"
 
 
 class ClientGoneError(Exception):
@@ -72,11 +70,8 @@ class Response:
     # The code in the body of one that is no success.
     error: str | None = None
 
-    async def send(self, scope: Message, send: Send, *, close: bool) -> None:
+    async def send(self, send: Send, *, close: bool) -> None:
         """Send it; `close` asks the caller to make its next request on a new connection."""
-        whole = scope.get("extensions", {}).get(WHOLE_ANSWER)
-        if whole is not None and whole["send"](self, close=close):
-            return
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),

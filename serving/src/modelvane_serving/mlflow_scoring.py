@@ -93,7 +93,7 @@ class MlflowApp:
         if path in self._own:
             response = await self._answer_own(scope["method"], path)
             self._metrics.count(response.status, path)
-            await response.send(scope, send, close=self.draining)
+            await response.send(send, close=self.draining)
         elif path == INVOCATIONS:
             with self._metrics.in_flight.track_inprogress():
                 await self._pass_on(scope, receive, send)

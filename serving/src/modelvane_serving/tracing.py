@@ -70,8 +70,7 @@ class TracedApp:
                         span.set_status(self._failed)
                 await send(message)
 
-            # Without the extensions of the server, which would send an answer past this.
-            await self._app({**scope, "extensions": {}}, receive, noting_status)
+            await self._app(scope, receive, noting_status)
 
     def close(self) -> None:
         """Send what has not been sent."""

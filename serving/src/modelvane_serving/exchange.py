@@ -1,0 +1,84 @@
+"""A small request and its answer beside ASGI: what uvicorn's cycle is for all others, without a task and messages."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from modelvane_serving.messages import Response
+
+# What is larger is not copied behind its head.
+SMALL_ANSWER: Final = 64 * 1024
+
+
+class Exchange:
+    """Has the attributes by which uvicorn's protocol deals with its cycles."""
+
+    __slots__ = ("_connection", "body", "content_type", "disconnected", "keep_alive", "more_body", "response_complete")
+
+    def __init__(self, connection: Any, content_type: bytes | None, *, keep_alive: bool) -> None:
+        self._connection = connection
+        self.content_type = None if content_type is None else content_type.decode("latin-1")
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.more_body = True
+        self.disconnected = False
+        self.response_complete = False
+
+    @property
+    def response_started(self) -> bool:
+        """Whether a part of the answer is on its way: it goes as a whole."""
+        return self.response_complete
+
+    @property
+    def message_event(self) -> "Exchange":
+        """Stand for the event that wakes who waits for a message."""
+        return self
+
+    def set(self) -> None:
+        """Wake nobody: nobody waits."""
+
+    def send(self, response: Response, close: bool) -> None:
+        """Send the answer, unless nobody is there to read it."""
+        connection = self._connection
+        if self.disconnected:
+            return
+        self.keep_alive = self.keep_alive and not close
+        head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
+            STATUS_LINE[response.status],
+            _defaults.write(connection.server_state.default_headers),
+            response.content_type,
+            len(response.body),
+            write_headers(response.headers) if response.headers else b"",
+            b"" if self.keep_alive else b"connection: close\r\n",
+        )
+        if len(response.body) > SMALL_ANSWER:
+            connection.transport.write(head)
+            connection.transport.write(response.body)
+        else:
+            connection.transport.write(head + response.body)
+        self.response_complete = True
+        if not self.keep_alive:
+            connection.transport.close()
+        connection.on_response_complete()
+
+
+def write_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Write header lines. They are this package's own, so they are known to be valid."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
+class _DefaultHeaders:
+    """The lines of every answer. uvicorn makes a new list of them each second, for the date."""
+
+    def __init__(self) -> None:
+        self._headers: Sequence[tuple[bytes, bytes]] = ()
+        self._lines = b""
+
+    def write(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._headers:
+            self._headers, self._lines = headers, write_headers(headers)
+        return self._lines
+
+
+_defaults = _DefaultHeaders()
