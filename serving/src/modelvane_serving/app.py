@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from modelvane_serving import metrics as prometheus
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError
-from modelvane_serving.formats.bodies import media_type
+from modelvane_serving.formats.bodies import JSON, media_type
 from modelvane_serving.formats.encoding import to_json
 from modelvane_serving.formats.inference_protocol import HEADER_LENGTH, describe_fields
 from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane
@@ -121,7 +121,7 @@ class App:
             self._count(route, response)
         await response.send(send, close=self.draining)
 
-    def answer_at_once(self, body: bytes, content_type: str | None, send: Callable[[Response, bool], None]) -> None:
+    def answer_at_once(self, body: bytes, send: Callable[[Response, bool], None]) -> None:
         """Answer a small JSON body of /invocations, which is whole, beside ASGI; `send` takes whether to close.
 
         It is the way of most requests: there is no task for it and nothing to be awaited.
@@ -138,7 +138,7 @@ class App:
             answer(outcome if isinstance(outcome, Response) else self._refuse(outcome))
 
         try:
-            job = self._model.invocation(body, content_type)
+            job = self._model.invocation(body, JSON)
             self._lane(job).submit(job, told)
         except Exception as error:
             answer(self._refuse(error))

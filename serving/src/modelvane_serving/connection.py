@@ -82,7 +82,7 @@ class Connection(HttpToolsProtocol):
         self.began = None
         cycle: Any = self.cycle
         if type(cycle) is Exchange:
-            self._answer_at_once(cycle.body, cycle.content_type, cycle.send)
+            self._answer_at_once(cycle.body, cycle.send)
         else:
             super().on_message_complete()
 
@@ -123,13 +123,15 @@ class Connection(HttpToolsProtocol):
         length = headers.get(b"content-length", b"")
         if not length.isdigit() or int(length) > self._small_body or not SPECIAL.isdisjoint(headers):
             return False
-        if b"arrow" in headers.get(b"accept", b"") or self.parser.get_method() != b"POST":
+        if headers.get(b"content-type") != JSON_TYPE or b"arrow" in headers.get(b"accept", b""):
             return False
         if (self.cycle is not None and not self.cycle.response_complete) or self.flow.write_paused:
             # It has to wait for the answer before it to be written.
             return False
+        if self.parser.get_method() != b"POST":
+            return False
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        self.cycle = Exchange(self, headers.get(b"content-type"), keep_alive=keep_alive)  # type: ignore[assignment]
+        self.cycle = Exchange(self, keep_alive=keep_alive)  # type: ignore[assignment]
         return True
 
 

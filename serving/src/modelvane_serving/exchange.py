@@ -14,11 +14,10 @@ SMALL_ANSWER: Final = 64 * 1024
 class Exchange:
     """Has the attributes by which uvicorn's protocol deals with its cycles."""
 
-    __slots__ = ("_connection", "body", "content_type", "disconnected", "keep_alive", "more_body", "response_complete")
+    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "more_body", "response_complete")
 
-    def __init__(self, connection: Any, content_type: bytes | None, *, keep_alive: bool) -> None:
+    def __init__(self, connection: Any, *, keep_alive: bool) -> None:
         self._connection = connection
-        self.content_type = None if content_type is None else content_type.decode("latin-1")
         self.keep_alive = keep_alive
         self.body = b""
         self.more_body = True

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from modelvane_serving.errors import ApiError
@@ -41,7 +42,7 @@ class Admission:
 Tell = Callable[[ApiError | None], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A job, and whom to tell of its end: nobody once that was done."""
 
@@ -66,7 +67,8 @@ class Lane(ABC):
         self._on_batch = on_batch
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._waiting: deque[Waiting] = deque()
-        self._open: deque[Waiting] = deque()
+        # Those without an answer, in the order of their deadlines.
+        self._open: dict[Waiting, None] = {}
         self._busy = 0
         self._scheduled = False
         self._sweeping = False
@@ -102,7 +104,7 @@ class Lane(ABC):
         loop = asyncio.get_running_loop()
         entry = Waiting(job, tell, loop.time() + self._admission.request_seconds)
         self._waiting.append(entry)
-        self._open.append(entry)
+        self._open[entry] = None
         if not self._sweeping:
             self._sweeping = True
             loop.call_later(1.0, self._sweep)
@@ -150,6 +152,7 @@ class Lane(ABC):
         each = seconds / len(batch)
         self.seconds += SMOOTHING * (each - self.seconds) if self.seconds else each
         for entry in batch:
+            self._open.pop(entry, None)
             entry.settle()
 
     def _sweep(self) -> None:
@@ -157,8 +160,9 @@ class Lane(ABC):
         loop = asyncio.get_running_loop()
         now = loop.time()
         message = f"there was no answer within {self._admission.request_seconds:g} s"
-        while self._open and (self._open[0].tell is None or self._open[0].deadline <= now):
-            self._open.popleft().settle(ApiError(504, "DeadlineExceeded", message))
+        for entry in list(takewhile(lambda entry: entry.deadline <= now, self._open)):
+            del self._open[entry]
+            entry.settle(ApiError(504, "DeadlineExceeded", message))
         if self._open:
             loop.call_later(1.0, self._sweep)
         else:
