@@ -121,12 +121,12 @@ class App:
             self._count(route, response)
         await response.send(send, close=self.draining)
 
-    def answer_at_once(self, body: bytes, send: Callable[[Response, bool], None]) -> None:
-        """Answer a small JSON body of /invocations, which is whole, beside ASGI; `send` takes whether to close.
+    def answer_at_once(self, body: bytes, send: Callable[[Response, bool], None], started: float) -> None:
+        """Answer a small JSON body of /invocations, which is whole, beside ASGI; its head came at `started`.
 
-        It is the way of most requests: there is no task for it and nothing to be awaited.
+        It is the way of most requests: there is no task for it and nothing to be awaited. `send` takes whether to
+        close the connection.
         """
-        started = time.perf_counter()
         self._metrics.in_flight.inc()
 
         def answer(response: Response) -> None:

@@ -82,7 +82,7 @@ class Connection(HttpToolsProtocol):
         self.began = None
         cycle: Any = self.cycle
         if type(cycle) is Exchange:
-            self._answer_at_once(cycle.body, cycle.send)
+            self._answer_at_once(cycle.body, cycle.send, cycle.started)
         else:
             super().on_message_complete()
 

@@ -1,5 +1,6 @@
 """A small request and its answer beside ASGI: what uvicorn's cycle is for all others, without a task and messages."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,10 +15,11 @@ SMALL_ANSWER: Final = 64 * 1024
 class Exchange:
     """Has the attributes by which uvicorn's protocol deals with its cycles."""
 
-    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "more_body", "response_complete")
+    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "more_body", "response_complete", "started")
 
     def __init__(self, connection: Any, *, keep_alive: bool) -> None:
         self._connection = connection
+        self.started = time.perf_counter()
         self.keep_alive = keep_alive
         self.body = b""
         self.more_body = True
