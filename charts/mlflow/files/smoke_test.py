@@ -6,6 +6,7 @@ Writes a run, an artifact and a model version, reads them back, and removes them
 import http.client
 import os
 import pathlib
+import ssl
 import sys
 import tempfile
 import urllib.parse
@@ -19,7 +20,12 @@ URI = os.environ["MLFLOW_TRACKING_URI"]
 
 def status_for_host(host: str) -> int:
     """Ask the API with this Host header."""
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(URI).netloc, timeout=30)
+    server = urllib.parse.urlsplit(URI)
+    if server.scheme == "https":
+        trusted = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
+        connection = http.client.HTTPSConnection(server.netloc, timeout=30, context=trusted)
+    else:
+        connection = http.client.HTTPConnection(server.netloc, timeout=30)
     connection.request("GET", "/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host})
     status = connection.getresponse().status
     connection.close()

@@ -13,7 +13,36 @@ The address of the pod is for the kubelet's probes and Prometheus; its second fo
 {{- $hosts = concat $hosts (list . (printf "%s:%d" . (int $.Values.service.port))) -}}
 {{- end -}}
 {{- $hosts = concat $hosts (list "localhost" "localhost:*" "127.0.0.1" "127.0.0.1:*" "$(POD_IP):5000" "[$(POD_IP)]:5000") -}}
+{{- if .Values.ingress.enabled -}}{{- $hosts = concat $hosts .Values.ingress.hosts -}}{{- end -}}
+{{- if .Values.httpRoute.parentRefs -}}{{- $hosts = concat $hosts .Values.httpRoute.hostnames -}}{{- end -}}
 {{- concat $hosts .Values.allowedHosts | uniq | join "," -}}
+{{- end -}}
+
+{{/*
+Origins whose pages may change something. MLflow counts its own UI behind a host name as a stranger otherwise. Where the
+host has a certificate a page over plain http is not the UI, whoever it is.
+*/}}
+{{- define "mlflow.server.origins" -}}
+{{- $origins := list -}}
+{{- if .Values.ingress.enabled -}}
+{{- range .Values.ingress.hosts -}}
+{{- $origins = append $origins (printf "%s://%s" ($.Values.ingress.tlsSecret | empty | ternary "http" "https") .) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.httpRoute.parentRefs -}}
+{{- range .Values.httpRoute.hostnames -}}
+{{- $origins = append $origins (printf "%s://%s" ($.Values.httpRoute.https | ternary "https" "http") .) -}}
+{{- end -}}
+{{- end -}}
+{{- concat $origins .Values.corsAllowedOrigins | uniq | join "," -}}
+{{- end -}}
+
+{{- define "mlflow.server.scheme" -}}
+{{- .Values.tls.secretName | empty | ternary "http" "https" -}}
+{{- end -}}
+
+{{- define "mlflow.server.url" -}}
+{{ include "mlflow.server.scheme" . }}://{{ include "mlflow.fullname" . }}
 {{- end -}}
 
 {{- define "mlflow.server.config" -}}
@@ -26,8 +55,11 @@ AWS_DEFAULT_REGION: {{ .Values.artifacts.region | quote }}
 {{- with include "mlflow.artifacts.endpointUrl" . }}
 MLFLOW_S3_ENDPOINT_URL: {{ . | quote }}
 {{- end }}
-{{- with .Values.corsAllowedOrigins }}
-MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: {{ join "," . | quote }}
+{{- with include "mlflow.server.origins" . }}
+MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: {{ . | quote }}
+{{- end }}
+{{- if .Values.tls.secretName }}
+MLFLOW_UVICORN_OPTS: --ssl-certfile=/tls/tls.crt --ssl-keyfile=/tls/tls.key
 {{- end }}
 MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX: {{ .Values.modelSourcePattern | quote }}
 MLFLOW_SERVER_ENABLE_JOB_EXECUTION: {{ .Values.jobExecution | quote }}

@@ -50,6 +50,22 @@ What a schema cannot say: values that need or exclude each other. All problems a
   {{- $problems = append $problems "webhooks are opened without a key for their secrets, which would be lost with each restart: set webhooks.encryptionKeySecret" -}}
 {{- end -}}
 
+{{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}
+  {{- $problems = append $problems "ingress.enabled without a host: set ingress.hosts to the names that the server is reached by" -}}
+{{- end -}}
+{{- if and $v.httpRoute.parentRefs (not $v.httpRoute.hostnames) -}}
+  {{- $problems = append $problems "httpRoute.parentRefs without a host: set httpRoute.hostnames to the names that the server is reached by" -}}
+{{- end -}}
+{{- if and $v.httpRoute.hostnames (not $v.httpRoute.parentRefs) -}}
+  {{- $problems = append $problems "httpRoute.hostnames without a Gateway: set httpRoute.parentRefs" -}}
+{{- end -}}
+{{- if and (ne $v.service.type "ClusterIP") (not $v.allowedHosts) -}}
+  {{- $problems = append $problems (printf "service.type is %s, but the server would refuse who comes that way: set allowedHosts to the addresses that callers use, such as 203.0.113.7:30500" $v.service.type) -}}
+{{- end -}}
+{{- if and $v.service.nodePort (eq $v.service.type "ClusterIP") -}}
+  {{- $problems = append $problems (printf "service.nodePort is %d but service.type is ClusterIP: set service.type=NodePort" (int $v.service.nodePort)) -}}
+{{- end -}}
+
 {{- $reserved := splitList " " (include "mlflow.server.reservedEnv" .) -}}
 {{- range $v.extraEnv -}}
   {{- if has .name $reserved -}}

@@ -42,6 +42,24 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "every host allowed": ({"allowedHosts": ["*"]}, "at '/allowedHosts/0': '*' does not match pattern"),
     "URL for a host": ({"allowedHosts": ["https://mlflow.example.com"]}, "at '/allowedHosts/0': "),
     "two hosts in one": ({"allowedHosts": ["a,b"]}, "at '/allowedHosts/0': 'a,b' does not match pattern"),
+    "unknown kind of Service": ({"service": {"type": "ExternalName"}}, "at '/service/type': value must be one of "),
+    "URL for the host of an Ingress": (
+        {"ingress": {"hosts": ["https://mlflow.example.com"]}},
+        "at '/ingress/hosts/0': 'https://mlflow.example.com' does not match pattern",
+    ),
+    "any host for an Ingress": ({"ingress": {"hosts": ["*"]}}, "at '/ingress/hosts/0': '*' does not match pattern"),
+    "host with a port for a route": (
+        {"httpRoute": {"hostnames": ["mlflow.example.com:8443"]}},
+        "at '/httpRoute/hostnames/0': 'mlflow.example.com:8443' does not match pattern",
+    ),
+    "Gateway without a name": (
+        {"httpRoute": {"parentRefs": [{"namespace": "gateways"}]}},
+        "at '/httpRoute/parentRefs/0': missing property 'name'",
+    ),
+    "certificate instead of its Secret": (
+        {"tls": {"secretName": "-----BEGIN CERTIFICATE-----"}},
+        "at '/tls/secretName': ",
+    ),
     "every origin allowed": ({"corsAllowedOrigins": ["*"]}, "at '/corsAllowedOrigins/0': '*' does not match pattern"),
     "tag in the repository": (
         {"image": {"repository": "mlflow:3"}},
@@ -53,6 +71,26 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "Ingress for no host": (
+        {**EXTERNAL, "ingress": {"enabled": True}},
+        ["ingress.enabled without a host: set ingress.hosts"],
+    ),
+    "route for no host": (
+        {**EXTERNAL, "httpRoute": {"parentRefs": [{"name": "public"}]}},
+        ["httpRoute.parentRefs without a host: set httpRoute.hostnames"],
+    ),
+    "route to no Gateway": (
+        {**EXTERNAL, "httpRoute": {"hostnames": ["mlflow.example.com"]}},
+        ["httpRoute.hostnames without a Gateway: set httpRoute.parentRefs"],
+    ),
+    "port of the nodes without an address of them": (
+        {**EXTERNAL, "service": {"type": "NodePort"}},
+        ["service.type is NodePort, but the server would refuse who comes that way: set allowedHosts"],
+    ),
+    "port of the nodes for a Service inside the cluster": (
+        {**EXTERNAL, "service": {"nodePort": 30500}},
+        ["service.nodePort is 30500 but service.type is ClusterIP: set service.type=NodePort"],
+    ),
     "nothing set": (
         {},
         [

@@ -255,3 +255,113 @@ def test_placement_reaches_every_pod() -> None:
         assert pod["nodeSelector"] == {"disk": "ssd"}, name
         assert pod["tolerations"] == [{"key": "ml", "operator": "Exists"}], name
         assert pod["imagePullSecrets"] == [{"name": "login"}], name
+
+
+INGRESS = {"enabled": True, "hosts": ["mlflow.example.com"]}
+ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["models.example.com"]}
+
+
+def kinds(objects: list[helm.Manifest]) -> set[str]:
+    return {item["kind"] for item in objects}
+
+
+def test_nothing_leads_in_from_outside_by_default() -> None:
+    objects = render(EXTERNAL)
+    assert not kinds(objects) & {"Ingress", "HTTPRoute"}
+    assert helm.one(objects, "Service")["spec"]["type"] == "ClusterIP"
+    assert "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS" not in config(objects)
+
+
+@pytest.mark.parametrize(
+    ("values", "host", "origin"),
+    [
+        ({"ingress": INGRESS}, "mlflow.example.com", "http://mlflow.example.com"),
+        ({"ingress": {**INGRESS, "tlsSecret": "cert"}}, "mlflow.example.com", "https://mlflow.example.com"),
+        ({"httpRoute": ROUTE}, "models.example.com", "https://models.example.com"),
+        ({"httpRoute": {**ROUTE, "https": False}}, "models.example.com", "http://models.example.com"),
+    ],
+)
+def test_who_comes_by_a_host_name_is_let_in_with_the_ui(values: dict[str, Any], host: str, origin: str) -> None:
+    objects = render({**EXTERNAL, **values})
+    assert answers(host, objects)
+    # A page over plain http at a host with a certificate is somebody else's.
+    assert config(objects)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == origin
+
+
+def test_a_host_that_nothing_leads_to_is_not_let_in() -> None:
+    objects = render({**EXTERNAL, "ingress": {**INGRESS, "enabled": False}})
+    assert not answers("mlflow.example.com", objects)
+    assert "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS" not in config(objects)
+
+
+def test_origins_of_all_ways_and_the_users_own_are_allowed_once_each() -> None:
+    own = ["https://notebooks.example.com", "https://models.example.com"]
+    objects = render({**EXTERNAL, "ingress": INGRESS, "httpRoute": ROUTE, "corsAllowedOrigins": own})
+    assert config(objects)["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",") == [
+        "http://mlflow.example.com",
+        "https://models.example.com",
+        "https://notebooks.example.com",
+    ]
+
+
+def test_ingress_leads_to_the_service_by_name() -> None:
+    values = {"ingress": {**INGRESS, "className": "nginx", "tlsSecret": "cert", "annotations": {"a": "b"}}}
+    ingress = helm.one(render({**EXTERNAL, **values}), "Ingress")
+    assert ingress["metadata"]["annotations"] == {"a": "b"}
+    spec = ingress["spec"]
+    assert (spec["ingressClassName"], spec["tls"]) == (
+        "nginx",
+        [{"secretName": "cert", "hosts": ["mlflow.example.com"]}],
+    )
+    backend = {"service": {"name": "mlflow", "port": {"name": "http"}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    assert spec["rules"] == [{"host": "mlflow.example.com", "http": {"paths": [path]}}]
+
+
+def test_ingress_without_a_class_or_a_certificate_names_none() -> None:
+    spec = helm.one(render({**EXTERNAL, "ingress": INGRESS}), "Ingress")["spec"]
+    assert spec.keys() == {"rules"}
+
+
+def test_route_attaches_to_the_gateway_and_leads_to_the_service() -> None:
+    route = helm.one(render({**EXTERNAL, "httpRoute": ROUTE, "service": {"port": 80}}), "HTTPRoute")
+    assert route["spec"] == {
+        "parentRefs": [{"name": "public", "namespace": "gateways"}],
+        "hostnames": ["models.example.com"],
+        "rules": [{"backendRefs": [{"name": "mlflow", "port": 80}]}],
+    }
+
+
+def test_nodes_open_a_port_when_asked_to() -> None:
+    values = {"service": {"type": "NodePort", "nodePort": 30500}, "allowedHosts": ["203.0.113.7:30500"]}
+    objects = render({**EXTERNAL, **values})
+    spec = helm.one(objects, "Service")["spec"]
+    assert (spec["type"], spec["ports"][0]["nodePort"]) == ("NodePort", 30500)
+    assert answers("203.0.113.7:30500", objects)
+    assert not answers("203.0.113.7:30501", objects)
+
+
+def test_pods_speak_https_with_the_secrets_certificate_and_everybody_who_asks_them_does() -> None:
+    objects = render({**EXTERNAL, "tls": {"secretName": "own", "caKey": "issuer.crt"}})
+    container, pod = server(objects), helm.one(objects, "Deployment")["spec"]["template"]["spec"]
+    assert config(objects)["MLFLOW_UVICORN_OPTS"] == "--ssl-certfile=/tls/tls.crt --ssl-keyfile=/tls/tls.key"
+    keys = [{"key": "tls.crt", "path": "tls.crt"}, {"key": "tls.key", "path": "tls.key"}]
+    assert {"name": "tls", "secret": {"secretName": "own", "items": keys}} in pod["volumes"]
+    assert {"name": "tls", "mountPath": "/tls", "readOnly": True} in container["volumeMounts"]
+    probes = [container[f"{kind}Probe"]["httpGet"]["scheme"] for kind in ("startup", "readiness", "liveness")]
+    assert probes == ["HTTPS"] * 3
+    assert helm.one(objects, "Service")["spec"]["ports"][0]["appProtocol"] == "https"
+    test = helm.one(objects, "Pod")["spec"]
+    variables = environment(test["containers"][0])
+    assert variables["MLFLOW_TRACKING_URI"] == "https://mlflow:5000"
+    assert variables["MLFLOW_TRACKING_SERVER_CERT_PATH"] == "/tls/ca.crt"
+    ca = [{"key": "issuer.crt", "path": "ca.crt"}]
+    assert {"name": "tls", "secret": {"secretName": "own", "items": ca}} in test["volumes"]
+
+
+def test_pods_speak_plain_http_without_a_certificate() -> None:
+    objects = render(EXTERNAL)
+    container = server(objects)
+    assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
+    assert "MLFLOW_UVICORN_OPTS" not in config(objects)
+    assert [volume["name"] for volume in helm.one(objects, "Pod")["spec"]["volumes"]] == ["scripts", "tmp"]
