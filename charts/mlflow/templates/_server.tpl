@@ -48,7 +48,7 @@ host has a certificate a page over plain http is not the UI, whoever it is.
 {{- define "mlflow.server.config" -}}
 MLFLOW_HOST: "0.0.0.0"
 MLFLOW_PORT: "5000"
-MLFLOW_WORKERS: {{ .Values.workers | quote }}
+MLFLOW_WORKERS: {{ (include "mlflow.size" . | fromYaml).workers | quote }}
 MLFLOW_BACKEND_STORE_URI: postgresql+psycopg2://
 MLFLOW_SERVE_ARTIFACTS: "true"
 AWS_DEFAULT_REGION: {{ .Values.artifacts.region | quote }}

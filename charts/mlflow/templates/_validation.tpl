@@ -66,6 +66,13 @@ What a schema cannot say: values that need or exclude each other. All problems a
   {{- $problems = append $problems (printf "service.nodePort is %d but service.type is ClusterIP: set service.type=NodePort" (int $v.service.nodePort)) -}}
 {{- end -}}
 
+{{- with $v.autoscaling.maxReplicas -}}
+  {{- $replicas := (include "mlflow.size" $ | fromYaml).replicas -}}
+  {{- if lt (int .) (int $replicas) -}}
+    {{- $problems = append $problems (printf "autoscaling.maxReplicas is %d but there are %d replicas already: set at least %d, or 0 for no autoscaling" (int .) (int $replicas) (int $replicas)) -}}
+  {{- end -}}
+{{- end -}}
+
 {{- $reserved := splitList " " (include "mlflow.server.reservedEnv" .) -}}
 {{- range $v.extraEnv -}}
   {{- if has .name $reserved -}}

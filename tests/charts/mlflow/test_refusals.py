@@ -24,7 +24,7 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
         {"resources": {"request": {}}},
         "at '/resources': additional properties 'request' not allowed",
     ),
-    "text for a number": ({"replicas": "two"}, "at '/replicas': got string, want integer"),
+    "text for a number": ({"replicas": "two"}, "at '/replicas': got string, want null or integer"),
     "number for a text": ({"image": {"tag": 3.17}}, "at '/image/tag': got number, want string"),
     "text for a switch": ({"telemetry": "no"}, "at '/telemetry': got string, want boolean"),
     "no workers": ({"workers": 0}, "at '/workers': minimum: got 0, want 1"),
@@ -42,6 +42,15 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "every host allowed": ({"allowedHosts": ["*"]}, "at '/allowedHosts/0': '*' does not match pattern"),
     "URL for a host": ({"allowedHosts": ["https://mlflow.example.com"]}, "at '/allowedHosts/0': "),
     "two hosts in one": ({"allowedHosts": ["a,b"]}, "at '/allowedHosts/0': 'a,b' does not match pattern"),
+    "unknown size": ({"size": "huge"}, "at '/size': value must be one of 'small', 'medium', 'large'"),
+    "unknown key of the autoscaler": (
+        {"autoscaling": {"enabled": True}},
+        "at '/autoscaling': additional properties 'enabled' not allowed",
+    ),
+    "spread over nothing": (
+        {"topologySpreadConstraints": [{"maxSkew": 1}]},
+        "at '/topologySpreadConstraints/0': missing properties 'topologyKey', 'whenUnsatisfiable'",
+    ),
     "unknown kind of Service": ({"service": {"type": "ExternalName"}}, "at '/service/type': value must be one of "),
     "URL for the host of an Ingress": (
         {"ingress": {"hosts": ["https://mlflow.example.com"]}},
@@ -71,6 +80,10 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "fewer pods under load than without": (
+        {**EXTERNAL, "size": "large", "autoscaling": {"maxReplicas": 2}},
+        ["autoscaling.maxReplicas is 2 but there are 3 replicas already: set at least 3, or 0"],
+    ),
     "Ingress for no host": (
         {**EXTERNAL, "ingress": {"enabled": True}},
         ["ingress.enabled without a host: set ingress.hosts"],
