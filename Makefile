@@ -89,7 +89,7 @@ test-crds: $(SYNCED) ## The CRDs against the API server of the cluster that is u
 	@$(IN_CLUSTER) $(PYTEST) tests/crds
 
 test-integration: $(SYNCED) ## The operator's edges against a real API server and a real MLflow
-	@$(IN_CLUSTER) $(PYTEST) tests/integration
+	@$(IN_CLUSTER) $(PYTEST) --numprocesses=2 --dist=loadfile tests/integration
 
 test-e2e: $(SYNCED) ## End to end on the cluster that is up; one test: make test-e2e T=name
 	@$(IN_CLUSTER) $(PYTEST) tests/e2e

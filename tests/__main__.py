@@ -41,9 +41,9 @@ class Result:
     seconds: float
 
 
-def pytest_stage(name: str) -> Stage:
+def pytest_stage(name: str, *flags: str) -> Stage:
     """Return the stage that runs the tests under tests/NAME."""
-    return Stage(name, (sys.executable, "-m", "pytest", f"tests/{name}"), counted=True)
+    return Stage(name, (sys.executable, "-m", "pytest", *flags, f"tests/{name}"), counted=True)
 
 
 BEFORE_CLUSTER = (
@@ -58,7 +58,8 @@ ON_CLUSTER = (
     pytest_stage("charts"),
     pytest_stage("health"),
     pytest_stage("crds"),
-    pytest_stage("integration"),
+    # Two files at a time: they mostly wait, each for an operator and a registry of its own.
+    pytest_stage("integration", "--numprocesses=2", "--dist=loadfile"),
     pytest_stage("e2e"),
 )
 
