@@ -122,6 +122,24 @@ def test_one_bad_row_does_not_fail_its_neighbours() -> None:
     assert outcomes == [b"[2.0]", "ValueError", b"[6.0]"]
 
 
+def test_an_answer_that_cannot_be_delivered_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    delivered: list[str] = []
+
+    def broken(_error: ApiError | None) -> None:
+        raise BrokenPipeError
+
+    async def scenario() -> None:
+        lane = batch_lane(Recorder())
+        lane.submit(job(), lambda _error: delivered.append("first"))
+        lane.submit(job(), broken)
+        lane.submit(job(), lambda _error: delivered.append("third"))
+        await lane.answer(job())
+
+    asyncio.run(scenario())
+    assert delivered == ["first", "third"]
+    assert [record.getMessage() for record in caplog.records] == ["an answer was not delivered"]
+
+
 def test_who_would_wait_too_long_is_told_when_to_come_again() -> None:
     async def scenario(admission: Admission) -> ApiError:
         run = Recorder()

@@ -42,6 +42,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        # Of one that came together with another, which may have its answer already.
+        self._unset_keepalive_if_required()
         self.began = self.loop.time()
         self._head_bytes = 0
         self._has_cycle = False

@@ -7,6 +7,7 @@ in threads (`CallLane`), several of them when it is slow, because then it may be
 """
 
 import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -18,6 +19,8 @@ from typing import Final
 
 from modelvane_serving.errors import ApiError
 from modelvane_serving.model import Job
+
+_log = logging.getLogger(__name__)
 
 # How long the event loop may be held by a prediction: less than what handing it over and back costs others.
 INLINE_SECONDS: Final = 0.0015
@@ -153,7 +156,11 @@ class Lane(ABC):
         self.seconds += SMOOTHING * (each - self.seconds) if self.seconds else each
         for entry in batch:
             self._open.pop(entry, None)
-            entry.settle()
+            try:
+                entry.settle()
+            except Exception as error:
+                # The others of the batch have their answers to get.
+                _log.error("an answer was not delivered", extra={"fields": {"error": type(error).__name__}})
 
     def _sweep(self) -> None:
         """Once a second: tell those whose time is up. What runs for them goes on, there is no way to stop it."""
