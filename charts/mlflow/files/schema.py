@@ -2,7 +2,8 @@
 
 `schema.py upgrade` is the migration Job; `schema.py wait` is the init container of every server pod, so that no server
 starts on a schema that is not its own and replicas never create tables at once. The database is named by libpq's
-environment (PGHOST, PGUSER, PGPASSWORD, ...). Exit codes: 0 done, 1 may work when tried again, 3 a person has to act.
+environment (PGHOST, PGUSER, PGPASSWORD, ...), or by a whole URI in MLFLOW_BACKEND_STORE_URI, which then becomes that.
+Exit codes: 0 done, 1 may work when tried again, 3 a person has to act.
 """
 
 import ast
@@ -10,6 +11,7 @@ import contextlib
 import enum
 import importlib.metadata
 import importlib.util
+import os
 import pathlib
 import signal
 import subprocess
@@ -18,7 +20,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-import psycopg2  # type: ignore[import-untyped]  # the image holds no type stubs
+import psycopg2.extensions  # type: ignore[import-untyped]  # the image holds no type stubs
 
 SECONDS_BETWEEN_TRIES = 1.0
 TELL_EVERY_SECONDS = 15.0
@@ -110,6 +112,17 @@ def observe(connection: Any) -> tuple[str | None, set[str]]:
     return (row[0] if row else None), tables
 
 
+def variables_of(uri: str) -> dict[str, str]:
+    """Return libpq's variables for a URI, which would otherwise have to be an argument that everybody can read."""
+    plain = uri.replace("postgresql+psycopg2://", "postgresql://", 1)
+    try:
+        parts = psycopg2.extensions.parse_dsn(plain)
+    except psycopg2.ProgrammingError:
+        # Its message repeats the URI.
+        raise HopelessError("MLFLOW_BACKEND_STORE_URI is not postgresql://user:password@host:port/name") from None
+    return {f"PG{'DATABASE' if name == 'dbname' else name.upper()}": value for name, value in parts.items()}
+
+
 def connect() -> Any:
     """Wait for the database and connect to it.
 
@@ -199,6 +212,7 @@ def main(command: str) -> int:
         return 3
     folder = pathlib.Path(spec.submodule_search_locations[0], "store", "db_migrations", "versions")
     try:
+        os.environ.update(variables_of(os.environ.get("MLFLOW_BACKEND_STORE_URI", "")))
         {"upgrade": upgrade, "wait": wait}[command](read_migrations(folder), importlib.metadata.version("mlflow"))
     except HopelessError as error:
         print(error, file=sys.stderr)

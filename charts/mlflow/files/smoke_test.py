@@ -23,7 +23,7 @@ def status_for_host(host: str) -> int:
     server = urllib.parse.urlsplit(URI)
     if server.scheme == "https":
         trusted = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
-        connection = http.client.HTTPSConnection(server.netloc, timeout=30, context=trusted)
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(server.netloc, timeout=30, context=trusted)
     else:
         connection = http.client.HTTPConnection(server.netloc, timeout=30)
     connection.request("GET", "/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host})

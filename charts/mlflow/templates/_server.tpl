@@ -37,6 +37,15 @@ host has a certificate a page over plain http is not the UI, whoever it is.
 {{- concat $origins .Values.corsAllowedOrigins | uniq | join "," -}}
 {{- end -}}
 
+{{/* Where clients write artifacts themselves, a version's source is a place below the root. */}}
+{{- define "mlflow.server.modelSources" -}}
+{{- if .Values.artifacts.direct -}}
+{{- printf "%s|^%s/" .Values.modelSourcePattern (trimSuffix "/" .Values.artifacts.root | replace "." "\\.") -}}
+{{- else -}}
+{{- .Values.modelSourcePattern -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "mlflow.server.scheme" -}}
 {{- .Values.tls.secretName | empty | ternary "http" "https" -}}
 {{- end -}}
@@ -49,11 +58,16 @@ host has a certificate a page over plain http is not the UI, whoever it is.
 MLFLOW_HOST: "0.0.0.0"
 MLFLOW_PORT: "5000"
 MLFLOW_WORKERS: {{ (include "mlflow.size" . | fromYaml).workers | quote }}
+{{- if not .Values.database.uriKey }}
 MLFLOW_BACKEND_STORE_URI: postgresql+psycopg2://
-MLFLOW_SERVE_ARTIFACTS: "true"
+{{- end }}
+MLFLOW_SERVE_ARTIFACTS: {{ not .Values.artifacts.direct | quote }}
 AWS_DEFAULT_REGION: {{ .Values.artifacts.region | quote }}
 {{- with include "mlflow.artifacts.endpointUrl" . }}
 MLFLOW_S3_ENDPOINT_URL: {{ . | quote }}
+{{- end }}
+{{- if ne .Values.artifacts.addressingStyle "auto" }}
+MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE: {{ .Values.artifacts.addressingStyle }}
 {{- end }}
 {{- with include "mlflow.server.origins" . }}
 MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: {{ . | quote }}
@@ -61,7 +75,7 @@ MLFLOW_SERVER_CORS_ALLOWED_ORIGINS: {{ . | quote }}
 {{- if .Values.tls.secretName }}
 MLFLOW_UVICORN_OPTS: --ssl-certfile=/tls/tls.crt --ssl-keyfile=/tls/tls.key
 {{- end }}
-MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX: {{ .Values.modelSourcePattern | quote }}
+MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX: {{ include "mlflow.server.modelSources" . | quote }}
 MLFLOW_SERVER_ENABLE_JOB_EXECUTION: {{ .Values.jobExecution | quote }}
 MLFLOW_DISABLE_TELEMETRY: {{ not .Values.telemetry | quote }}
 {{- if .Values.webhooks.allowHttp }}
@@ -81,5 +95,5 @@ GIT_PYTHON_REFRESH: quiet
 {{/* Variables that the chart sets one by one; setting one again in extraEnv would make the pod invalid. */}}
 {{- define "mlflow.server.reservedEnv" -}}
 {{- if .Values.webhooks.encryptionKeySecret }}MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY {{ end -}}
-POD_IP MLFLOW_SERVER_ALLOWED_HOSTS PGHOST PGPORT PGDATABASE PGSSLMODE PGCONNECT_TIMEOUT PGAPPNAME PGUSER PGPASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY MLFLOW_ARTIFACTS_DESTINATION
+POD_IP MLFLOW_SERVER_ALLOWED_HOSTS PGHOST PGPORT PGDATABASE PGSSLMODE PGSSLROOTCERT PGCONNECT_TIMEOUT PGAPPNAME PGUSER PGPASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_CA_BUNDLE MLFLOW_ARTIFACTS_DESTINATION MLFLOW_DEFAULT_ARTIFACT_ROOT {{ if .Values.database.uriKey }}MLFLOW_BACKEND_STORE_URI{{ end }}
 {{- end -}}

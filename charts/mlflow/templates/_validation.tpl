@@ -5,17 +5,22 @@ What a schema cannot say: values that need or exclude each other. All problems a
 {{- $problems := list -}}
 {{- $v := .Values -}}
 
-{{- if $v.embedded.postgresql.enabled -}}
-  {{- if $v.database.host -}}
-    {{- $problems = append $problems (printf "database.host is %q but embedded.postgresql.enabled is true: set only one of them" $v.database.host) -}}
-  {{- end -}}
-{{- else -}}
-  {{- if not $v.database.host -}}
-    {{- $problems = append $problems "no database: set database.host to your PostgreSQL server, or embedded.postgresql.enabled=true to try things out" -}}
-  {{- end -}}
-  {{- if not (include "mlflow.database.secretName" .) -}}
-    {{- $problems = append $problems (printf "no database user and password: set existingSecret or database.existingSecret to the name of a Secret with the keys %s and %s" $v.database.userKey $v.database.passwordKey) -}}
-  {{- end -}}
+{{- $database := list -}}
+{{- if $v.embedded.postgresql.enabled -}}{{- $database = append $database "embedded.postgresql.enabled" -}}{{- end -}}
+{{- if $v.database.cloudNativePG -}}{{- $database = append $database "database.cloudNativePG" -}}{{- end -}}
+{{- if $v.database.uriKey -}}{{- $database = append $database "database.uriKey" -}}{{- end -}}
+{{- if $v.database.host -}}{{- $database = append $database "database.host" -}}{{- end -}}
+{{- if gt (len $database) 1 -}}
+  {{- $problems = append $problems (printf "%s each name a database: set only one of them" (join " and " $database)) -}}
+{{- else if not $database -}}
+  {{- $problems = append $problems "no database: set database.host to your PostgreSQL server, or embedded.postgresql.enabled=true to try things out" -}}
+{{- end -}}
+{{- if not (include "mlflow.database.secretName" .) -}}
+  {{- $keys := $v.database.uriKey | empty | ternary (printf "keys %s and %s" $v.database.userKey $v.database.passwordKey) (printf "key %s" $v.database.uriKey) -}}
+  {{- $problems = append $problems (printf "no database user and password: set existingSecret or database.existingSecret to the name of a Secret with the %s" $keys) -}}
+{{- end -}}
+{{- if and (hasPrefix "verify-" $v.database.sslMode) (not (include "mlflow.database.caSecret" .)) -}}
+  {{- $problems = append $problems (printf "database.sslMode is %s but there is no CA to verify by: set database.caSecret" $v.database.sslMode) -}}
 {{- end -}}
 
 {{- if $v.embedded.s3.enabled -}}
@@ -25,14 +30,23 @@ What a schema cannot say: values that need or exclude each other. All problems a
   {{- if and $v.artifacts.root (ne $v.embedded.s3.bucket (index (splitList "/" (trimPrefix "s3://" $v.artifacts.root)) 0)) -}}
     {{- $problems = append $problems (printf "artifacts.root is %q but the embedded store has only the bucket embedded.s3.bucket=%s" $v.artifacts.root $v.embedded.s3.bucket) -}}
   {{- end -}}
-{{- else if not (include "mlflow.artifacts.secretName" .) -}}
+{{- else if and (not (include "mlflow.artifacts.secretName" .)) (not $v.artifacts.workloadIdentity) -}}
   {{- $keys := printf "%s and %s" $v.artifacts.accessKeyIdKey $v.artifacts.secretAccessKeyKey -}}
   {{- if not $v.artifacts.root -}}{{- $keys = printf "%s, %s and %s" $v.artifacts.accessKeyIdKey $v.artifacts.secretAccessKeyKey $v.artifacts.rootKey -}}{{- end -}}
   {{- $problems = append $problems (printf "no artifact store: set existingSecret or artifacts.existingSecret to the name of a Secret with the keys %s, or embedded.s3.enabled=true to try things out" $keys) -}}
 {{- end -}}
 
-{{- if and (eq $v.database.sslMode "require") $v.embedded.postgresql.enabled -}}
-  {{- $problems = append $problems "database.sslMode is require but the embedded PostgreSQL has no certificate: leave it at prefer" -}}
+{{- if and (has $v.database.sslMode (list "require" "verify-ca" "verify-full")) $v.embedded.postgresql.enabled -}}
+  {{- $problems = append $problems (printf "database.sslMode is %s but the embedded PostgreSQL has no certificate: leave it empty" $v.database.sslMode) -}}
+{{- end -}}
+
+{{- if and $v.artifacts.workloadIdentity $v.embedded.s3.enabled -}}
+  {{- $problems = append $problems "artifacts.workloadIdentity is set but the embedded store knows no cloud: leave it out" -}}
+{{- end -}}
+{{- range $value, $set := dict "artifacts.workloadIdentity" $v.artifacts.workloadIdentity "artifacts.direct" $v.artifacts.direct -}}
+  {{- if and $set (not $v.artifacts.root) -}}
+    {{- $problems = append $problems (printf "%s is set without artifacts.root: set it to s3://bucket/prefix" $value) -}}
+  {{- end -}}
 {{- end -}}
 
 {{- range $value, $tag := dict "image.tag" $v.image.tag "embedded.postgresql.image.tag" $v.embedded.postgresql.image.tag "embedded.s3.image.tag" $v.embedded.s3.image.tag -}}

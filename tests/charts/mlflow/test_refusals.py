@@ -32,7 +32,10 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "URI for a host": ({"database": {"host": "postgresql://db/mlflow"}}, "at '/database/host': "),
     "host with a port": ({"database": {"host": "db:5432"}}, "at '/database/host': 'db:5432' does not match pattern"),
     "connection string for a database name": ({"database": {"name": "dbname=x"}}, "at '/database/name': "),
-    "unknown TLS mode": ({"database": {"sslMode": "on"}}, "at '/database/sslMode': value must be one of 'disable', "),
+    "unknown TLS mode": (
+        {"database": {"sslMode": "on"}},
+        "at '/database/sslMode': value must be one of '', 'disable', ",
+    ),
     "artifact root that is no bucket": ({"artifacts": {"root": "/mnt/artifacts"}}, "at '/artifacts/root': "),
     "endpoint without scheme": (
         {"artifacts": {"endpointUrl": "s3:8333"}},
@@ -42,6 +45,19 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "every host allowed": ({"allowedHosts": ["*"]}, "at '/allowedHosts/0': '*' does not match pattern"),
     "URL for a host": ({"allowedHosts": ["https://mlflow.example.com"]}, "at '/allowedHosts/0': "),
     "two hosts in one": ({"allowedHosts": ["a,b"]}, "at '/allowedHosts/0': 'a,b' does not match pattern"),
+    "Cluster that is no name": (
+        {"database": {"cloudNativePG": "Tracking DB"}},
+        "at '/database/cloudNativePG': 'Tracking DB' does not match pattern",
+    ),
+    "URI for its key": ({"database": {"uriKey": "postgresql://u:p@h/d"}}, "at '/database/uriKey': "),
+    "unknown way to name a bucket": (
+        {"artifacts": {"addressingStyle": "dns"}},
+        "at '/artifacts/addressingStyle': value must be one of 'auto', 'path', 'virtual'",
+    ),
+    "text for the switch of direct access": (
+        {"artifacts": {"direct": "yes"}},
+        "at '/artifacts/direct': got string, want boolean",
+    ),
     "unknown size": ({"size": "huge"}, "at '/size': value must be one of 'small', 'medium', 'large'"),
     "unknown key of the autoscaler": (
         {"autoscaling": {"enabled": True}},
@@ -80,6 +96,34 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "three databases": (
+        {**EMBEDDED, "database": {"cloudNativePG": "tracking", "host": "db"}},
+        ["embedded.postgresql.enabled and database.cloudNativePG and database.host each name a database: set only one"],
+    ),
+    "URI without its Secret": (
+        {"database": {"uriKey": "uri"}, "artifacts": {"existingSecret": "keys"}},
+        ["set existingSecret or database.existingSecret to the name of a Secret with the key uri"],
+    ),
+    "nothing to verify the database by": (
+        {**EXTERNAL, "database": {"host": "db", "sslMode": "verify-full"}},
+        ["database.sslMode is verify-full but there is no CA to verify by: set database.caSecret"],
+    ),
+    "TLS towards the embedded database": (
+        {"embedded": EMBEDDED["embedded"], "database": {"sslMode": "verify-ca", "caSecret": "ca"}},
+        ["database.sslMode is verify-ca but the embedded PostgreSQL has no certificate: leave it empty"],
+    ),
+    "identity of a cloud for the embedded store": (
+        {**EMBEDDED, "artifacts": {"workloadIdentity": True, "root": "s3://mlflow/artifacts"}},
+        ["artifacts.workloadIdentity is set but the embedded store knows no cloud"],
+    ),
+    "identity without a bucket": (
+        {**EXTERNAL, "artifacts": {"workloadIdentity": True}},
+        ["artifacts.workloadIdentity is set without artifacts.root: set it to s3://bucket/prefix"],
+    ),
+    "direct access to no bucket": (
+        {**EXTERNAL, "artifacts": {"direct": True}},
+        ["artifacts.direct is set without artifacts.root: set it to s3://bucket/prefix"],
+    ),
     "fewer pods under load than without": (
         {**EXTERNAL, "size": "large", "autoscaling": {"maxReplicas": 2}},
         ["autoscaling.maxReplicas is 2 but there are 3 replicas already: set at least 3, or 0"],
@@ -126,7 +170,7 @@ BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "two databases": (
         {**EMBEDDED, "database": {"host": "db"}},
-        ['database.host is "db" but embedded.postgresql.enabled is true: set only one of them'],
+        ["embedded.postgresql.enabled and database.host each name a database: set only one of them"],
     ),
     "two artifact stores": (
         {**EMBEDDED, "artifacts": {"endpointUrl": "http://s3:8333"}},

@@ -113,6 +113,9 @@ def test_everything_scenario_changes_every_value() -> None:
     excluded = {
         ".database.host",
         ".database.port",
+        ".database.cloudNativePG",
+        ".database.uriKey",
+        ".artifacts.workloadIdentity",
         ".artifacts.endpointUrl",
         ".artifacts.rootKey",
         ".serviceAccount.create",
