@@ -138,6 +138,7 @@ class App:
             answer(outcome if isinstance(outcome, Response) else self._refuse(outcome))
 
         try:
+            self._tables.admit()
             job = self._model.invocation(body, JSON)
             self._lane(job).submit(job, told)
         except Exception as error:
@@ -240,6 +241,7 @@ class App:
         media_type(content_type)
         accept = request.header(b"accept")
         body = await request.body(self._options.body_bytes)
+        self._tables.admit()
         if len(body) > LARGE_BODY:
             job = await self._in_thread(lambda: self._model.invocation(body, content_type, accept))
         else:
@@ -249,6 +251,7 @@ class App:
     async def _infer(self, request: Request) -> Response:
         header_length = request.header(HEADER_LENGTH)
         body = await request.body(self._options.body_bytes)
+        self._tables.admit()
         if len(body) > LARGE_BODY and header_length is None:
             job = await self._in_thread(lambda: self._model.infer(body, None))
         else:

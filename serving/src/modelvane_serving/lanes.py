@@ -103,7 +103,7 @@ class Lane(ABC):
 
         Raises ApiError 429 when too many wait.
         """
-        self._admit()
+        self.admit()
         loop = asyncio.get_running_loop()
         entry = Waiting(job, tell, loop.time() + self._admission.request_seconds)
         self._waiting.append(entry)
@@ -115,7 +115,8 @@ class Lane(ABC):
             self._scheduled = True
             loop.call_soon(self._dispatch)
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Raise ApiError 429 when too many wait. Asked before a body is parsed, which can cost as much as a model."""
         waiting = len(self._waiting)
         if waiting < self._threads:
             return

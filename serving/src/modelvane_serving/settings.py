@@ -102,7 +102,7 @@ def read_serve_settings(env: Mapping[str, str]) -> ServeSettings:
         compile_seconds=_seconds(env, "MODELVANE_COMPILE_SECONDS", default=60.0),
         batch_rows=_integer(env, "MODELVANE_BATCH_ROWS", default=4096, low=1, high=2**20),
         waiting=_integer(env, "MODELVANE_MAX_WAITING", default=1024, low=1, high=2**20),
-        queue_seconds=_seconds(env, "MODELVANE_QUEUE_SECONDS", default=1.0),
+        queue_seconds=_seconds(env, "MODELVANE_QUEUE_SECONDS", default=0.5),
         request_seconds=_seconds(env, "MODELVANE_REQUEST_SECONDS", default=60.0),
         receive_seconds=_seconds(env, "MODELVANE_RECEIVE_SECONDS", default=30.0),
         access_log_sample=_fraction(env, "MODELVANE_ACCESS_LOG_SAMPLE", default=0.0),
