@@ -116,6 +116,10 @@ def comment_above(lines: list[str], number: int) -> str:
     return ""
 
 
+# A default of null stands for a number that follows from another value.
+KINDS = {str: "string", bool: "boolean", int: "integer", type(None): "integer", list: "list", dict: "object"}
+
+
 def values(node: yaml.MappingNode, lines: list[str], path: str) -> Iterator[Row]:
     """Yield each commented value below `path`; a leaf without a comment is an error that names its line."""
     for key, value in node.value:
@@ -124,7 +128,7 @@ def values(node: yaml.MappingNode, lines: list[str], path: str) -> Iterator[Row]
         is_group = isinstance(value, yaml.MappingNode) and bool(value.value)
         if comment:
             loaded = yaml.safe_load(yaml.serialize(value))
-            kind = {str: "string", bool: "boolean", int: "integer", list: "list", dict: "object"}.get(type(loaded), "")
+            kind = KINDS[type(loaded)]
             yield Row(here, kind, "" if is_group else f"`{json.dumps(loaded)}`", comment)
         elif not is_group:
             raise SystemExit(f"values.yaml:{key.start_mark.line + 1}: {here} has no `# -- ` comment above it")
