@@ -90,6 +90,23 @@ def read_report(path: Path) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
+def built_meanwhile(flags: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Build what the cluster needs beside the checks that need none; where nothing is cached that takes long.
+
+    At the lowest priority: the checks are not to notice. What goes wrong here is told by `up`, which tries it again.
+    """
+    command = ["nice", "-n", "19", sys.executable, "-m", "tests.cluster", "build", *flags]
+    quiet = subprocess.DEVNULL
+    builder = subprocess.Popen(command, cwd=ROOT, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        yield builder
+    finally:
+        if builder.poll() is None:
+            os.killpg(builder.pid, signal.SIGTERM)
+            builder.wait()
+
+
+@contextlib.contextmanager
 def cluster(flags: list[str], *, keep: bool) -> Iterator[dict[str, str]]:
     """Start a cluster with its images, yield the environment that reaches it, and remove it."""
     command = [sys.executable, "-m", "tests.cluster"]
@@ -122,10 +139,14 @@ def main() -> int:
     # A shell starts what it puts in the background deaf to Ctrl-C, and the programs under test would be so too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
-    results = [run(stage, os.environ) for stage in BEFORE_CLUSTER]
-    if any(result.failed for result in results):
-        print("\nThe cluster was not started: mend the checks above first.")
-        return report(results, time.monotonic() - started)
+    with built_meanwhile(flags) as builder:
+        results = [run(stage, os.environ) for stage in BEFORE_CLUSTER]
+        if any(result.failed for result in results):
+            print("\nThe cluster was not started: mend the checks above first.")
+            return report(results, time.monotonic() - started)
+        if builder.poll() is None:
+            print("\n=== cluster build (the first time takes minutes) ===", flush=True)
+            builder.wait()
     try:
         with cluster(flags, keep=bool(os.environ.get("KEEP"))) as env:
             results += [run(stage, env) for stage in ON_CLUSTER]

@@ -10,6 +10,7 @@ from tests.cluster import Failure, choice, naming, places, tools
 from tests.cluster.steps import say
 
 COMMANDS = {
+    "build": "build all that the commands below would build at their first run (minutes), and start nothing",
     "up": "start the cluster, or do nothing if it is up",
     "down": "stop it and remove every trace of it",
     "status": "say what runs",
@@ -54,7 +55,7 @@ def run(given: argparse.Namespace) -> None:
         print(tools.ensure().path)
         return
     cluster = choice.choose(
-        given.cluster, naming.checked_name(given.name), given.context, to_start=given.command == "up"
+        given.cluster, naming.checked_name(given.name), given.context, to_start=given.command in {"build", "up"}
     )
     if given.command == "status":
         print(f"{cluster.name}: {cluster.status()} ({cluster.kind})")
@@ -66,7 +67,13 @@ def run(given: argparse.Namespace) -> None:
         print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
         print(f'export PATH={shlex.quote(str(tools.ensure().path))}:"$PATH"')
     else:
-        changes = {"up": cluster.up, "down": cluster.down, "load": cluster.load, "extras": cluster.load_extras}
+        changes = {
+            "build": cluster.build,
+            "up": cluster.up,
+            "down": cluster.down,
+            "load": cluster.load,
+            "extras": cluster.load_extras,
+        }
         changes[given.command]()
 
 

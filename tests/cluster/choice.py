@@ -20,6 +20,9 @@ class Kubernetes(Protocol):
     name: str
     kubeconfig: Path
 
+    def build(self) -> None:
+        """Build what `up`, `load` and `load_extras` need and the cache lacks, and start nothing."""
+
     def up(self) -> None:
         """Start the cluster unless it is up."""
 

@@ -38,6 +38,10 @@ class ExistingCluster:
         if why := refusal(context, self._view("contexts"), "".join(self._view("current-context"))):
             raise Failure(why)
 
+    def build(self) -> None:
+        """Build helm and kubectl; images go through a registry of the user's."""
+        tools.ensure()
+
     def up(self) -> None:
         """Check that the cluster answers, and say what is going to be used."""
         kubectl = str(tools.ensure().kubectl)

@@ -72,6 +72,14 @@ class KindCluster:
         with step("kind's node image (to use the local node instead: CLUSTER=local)"):
             return _engine() is not None
 
+    def build(self) -> None:
+        """Build kind itself, and the images of the project and of the extras."""
+        with project_images.built_meanwhile():
+            tools.build([tools.KIND, tools.METRICS, tools.CLIENT])
+            tools.ensure()
+        project_images.ensure((*project_images.ALWAYS, *project_images.EXTRAS))
+        tools.build([tools.ENVOY, tools.PROMETHEUS])
+
     def up(self) -> None:
         """Create the cluster unless it is there."""
         if self.status() == "up":

@@ -62,6 +62,15 @@ class LocalNode:
         """Tell whether there is something that ``down`` would remove."""
         return self.state.exists() or bool(cgroups.processes(self.name))
 
+    def build(self) -> None:
+        """Build the binaries and images of the node, of the project and of the extras."""
+        preflight.check()
+        with project_images.built_meanwhile():
+            tools.build([tools.NODE, tools.METRICS, tools.CLIENT])
+            tools.ensure()
+        project_images.ensure((*project_images.ALWAYS, *project_images.EXTRAS))
+        tools.build([tools.ENVOY, tools.PROMETHEUS])
+
     def up(self) -> None:
         """Start the node unless it runs; return when it is Ready and DNS answers."""
         if self.is_up():
