@@ -128,6 +128,19 @@ class Scene:
         """Wait for a fact about the ModelDeployment and return it as it is then."""
         return eventually(what, self.deployment, holds, seconds=seconds, show=status_line)
 
+    def until_seen(self, what: str, holds: Callable[[Manifest], bool], *, seconds: float = 60) -> Manifest:
+        """Wait for a fact that may hold for a moment only: what counts is all that the watch has seen."""
+        watch = self._watch
+        assert watch is not None, "nobody watches: start_traffic or watch"
+        found = eventually(
+            what,
+            lambda: [one.resource for one in watch.seen()],
+            lambda seen: any(map(holds, seen)),
+            seconds=seconds,
+            show=lambda seen: status_line(seen[-1]) if seen else "nothing",
+        )
+        return next(filter(holds, found))
+
     def stays_for(self, seconds: float, what: str, holds: Callable[[Manifest], bool]) -> None:
         """Fail if a fact about the ModelDeployment does not hold for some seconds."""
         throughout(what, self.deployment, holds, seconds=seconds, show=status_line)
@@ -176,9 +189,13 @@ class Scene:
         if gateway is not None:
             url = f"{gateway.address}/{self.namespace.name}/invocations"
             self.until("the route is accepted", lambda seen: is_true(seen, "RouteAccepted"))
+        self.watch()
+        self.load.start(url, QUESTION, rate=rate, hold=CONNECTIONS)
+
+    def watch(self) -> None:
+        """Note what the status says from now on."""
         collection = f"/apis/serving.modelvane.dev/v1alpha1/namespaces/{self.namespace.name}/modeldeployments"
         self._watch = Watch(f"{collection}?fieldSelector=metadata.name={NAME}")
-        self.load.start(url, QUESTION, rate=rate, hold=CONNECTIONS)
 
     def end_traffic(
         self, *, versions: set[str], failing: Collection[str] = (), slack: Slack | None = None, rate: float = 100

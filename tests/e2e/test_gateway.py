@@ -69,7 +69,7 @@ def test_copies_of_requests_judge_a_candidate_before_anybody_sees_its_answers(in
     assert verdict["reason"] == "AnalysisFailed"
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
-    judged = scene.until("it is judged by copies", lambda seen: _judged(seen).get("verdict") == "Passed")
+    judged = scene.until_seen("it is judged by copies", lambda seen: _judged(seen).get("verdict") == "Passed")
     mirrored = candidate(judged)
     print(f"judged by copies: {mirrored['analysis']['message']}")
     assert mirrored["analysis"]["candidate"]["requests"] >= 20

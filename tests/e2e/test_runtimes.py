@@ -61,7 +61,7 @@ def test_mlflows_own_server_rolls_without_losing_a_request(scene: Scene) -> None
     scene.start_traffic(rate=40)
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
-    scene.until("it is measured", lambda seen: candidate(seen).get("analysis", {}).get("verdict") == "Passed")
+    scene.until_seen("it is measured", lambda seen: candidate(seen).get("analysis", {}).get("verdict") == "Passed")
     scene.until_serves(second)
     scene.until_all_answers_are_by(second)
     scene.until_revisions(1)
@@ -138,7 +138,7 @@ def test_a_custom_image_rolls_without_losing_a_request_and_is_judged(scene: Scen
     scene.start_traffic()
     second = add_linear_version(scene, tmp_path, 10.0)
     scene.promote(second)
-    scene.until("it is measured", lambda seen: candidate(seen).get("analysis", {}).get("verdict") == "Passed")
+    scene.until_seen("it is measured", lambda seen: candidate(seen).get("analysis", {}).get("verdict") == "Passed")
     scene.until_serves(second)
     scene.until_all_answers_are_by(second)
     scene.until_revisions(1)
@@ -176,9 +176,10 @@ def test_pods_with_tls_are_probed_and_measured(scene: Scene, tmp_path: Path) -> 
         analysis={**ANALYSIS, "replay": True, "predictions": {}},
     )
     assert scene.status()["url"] == f"https://{host}"
+    scene.watch()
     second = scene.add_version(Trait.BETTER)
     scene.promote(second)
-    seen = scene.until(
+    seen = scene.until_seen(
         "it is measured",
         lambda seen: candidate(seen).get("analysis", {}).get("verdict") == "Passed",
         seconds=90,
