@@ -22,6 +22,8 @@ SYNCED := .venv/.synced
 CLUSTER_FLAGS := --cluster $(CLUSTER) $(if $(NAME),--name $(NAME)) $(if $(CONTEXT),--context $(CONTEXT))
 IN_CLUSTER = env=$$($(PY) -m tests.cluster env $(CLUSTER_FLAGS)) && eval "$$env" &&
 PYTEST := $(PY) -m pytest $(if $(T),-k '$(T)')
+# Where each file has servers of its own and mostly waits for them.
+TWO_FILES := --numprocesses=2 --dist=loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -83,13 +85,13 @@ test-health: $(SYNCED) ## What Argo CD and Flux make of each status, no cluster
 	$(PYTEST) tests/health
 
 test-serving: $(SYNCED) ## The serving runtime over HTTP with real models, no cluster
-	$(PYTEST) tests/serving
+	$(PYTEST) $(TWO_FILES) tests/serving
 
 test-crds: $(SYNCED) ## The CRDs against the API server of the cluster that is up
 	@$(IN_CLUSTER) $(PYTEST) tests/crds
 
 test-integration: $(SYNCED) ## The operator's edges against a real API server and a real MLflow
-	@$(IN_CLUSTER) $(PYTEST) --numprocesses=2 --dist=loadfile tests/integration
+	@$(IN_CLUSTER) $(PYTEST) $(TWO_FILES) tests/integration
 
 test-e2e: $(SYNCED) ## End to end on the cluster that is up; one test: make test-e2e T=name
 	@$(IN_CLUSTER) $(PYTEST) tests/e2e

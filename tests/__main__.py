@@ -46,20 +46,21 @@ def pytest_stage(name: str, *flags: str) -> Stage:
     return Stage(name, (sys.executable, "-m", "pytest", *flags, f"tests/{name}"), counted=True)
 
 
+# Two files at a time, where each has servers of its own and mostly waits for them.
+TWO_FILES = ("--numprocesses=2", "--dist=loadfile")
 BEFORE_CLUSTER = (
     Stage("lint", ("make", "--no-print-directory", "lint")),
     Stage("types", ("make", "--no-print-directory", "types")),
     pytest_stage("unit"),
     pytest_stage("golden"),
     pytest_stage("cli"),
-    pytest_stage("serving"),
+    pytest_stage("serving", *TWO_FILES),
 )
 ON_CLUSTER = (
     pytest_stage("charts"),
     pytest_stage("health"),
     pytest_stage("crds"),
-    # Two files at a time: they mostly wait, each for an operator and a registry of its own.
-    pytest_stage("integration", "--numprocesses=2", "--dist=loadfile"),
+    pytest_stage("integration", *TWO_FILES),
     pytest_stage("e2e"),
 )
 

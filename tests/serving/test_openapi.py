@@ -37,6 +37,7 @@ EXAMPLES = 40
 # What a signature without names, or of arrays and objects, has no form for.
 LACKING = {
     "tensor": {"dataframe_split", "dataframe_records"},
+    "onnx_tensor": {"dataframe_split", "dataframe_records"},
     "tensors": {"dataframe_split", "dataframe_records"},
     "places": {"dataframe_records"},
     "nested": {"instances", "inputs"},
