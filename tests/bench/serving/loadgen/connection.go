@@ -30,7 +30,12 @@ func (l *loop) connect(c *connection) error {
 	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &syscall.Timeval{Sec: 10}); err != nil {
 		return err
 	}
-	if err := syscall.Connect(fd, &l.target); err != nil {
+	err = syscall.Connect(fd, &l.target)
+	// A signal, such as Go's own to a goroutine that runs long, ends the wait only: Linux takes it up again when asked.
+	for err == syscall.EINTR {
+		err = syscall.Connect(fd, &l.target)
+	}
+	if err != nil {
 		syscall.Close(fd)
 		return err
 	}
