@@ -18,23 +18,29 @@ The address of the pod is for the kubelet's probes and Prometheus; its second fo
 {{- concat $hosts .Values.allowedHosts | uniq | join "," -}}
 {{- end -}}
 
+{{/* URLs by which the server is reached from outside, with commas between them. */}}
+{{- define "mlflow.server.publicUrls" -}}
+{{- $urls := list -}}
+{{- if .Values.ingress.enabled -}}
+{{- range .Values.ingress.hosts -}}
+{{- $urls = append $urls (printf "%s://%s" ($.Values.ingress.tlsSecret | empty | ternary "http" "https") .) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.httpRoute.parentRefs -}}
+{{- range .Values.httpRoute.hostnames -}}
+{{- $urls = append $urls (printf "%s://%s" ($.Values.httpRoute.https | ternary "https" "http") .) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $urls -}}
+{{- end -}}
+
 {{/*
 Origins whose pages may change something. MLflow counts its own UI behind a host name as a stranger otherwise. Where the
 host has a certificate a page over plain http is not the UI, whoever it is.
 */}}
 {{- define "mlflow.server.origins" -}}
-{{- $origins := list -}}
-{{- if .Values.ingress.enabled -}}
-{{- range .Values.ingress.hosts -}}
-{{- $origins = append $origins (printf "%s://%s" ($.Values.ingress.tlsSecret | empty | ternary "http" "https") .) -}}
-{{- end -}}
-{{- end -}}
-{{- if .Values.httpRoute.parentRefs -}}
-{{- range .Values.httpRoute.hostnames -}}
-{{- $origins = append $origins (printf "%s://%s" ($.Values.httpRoute.https | ternary "https" "http") .) -}}
-{{- end -}}
-{{- end -}}
-{{- concat $origins .Values.corsAllowedOrigins | uniq | join "," -}}
+{{- $own := include "mlflow.server.publicUrls" . | splitList "," | compact -}}
+{{- concat $own .Values.corsAllowedOrigins | uniq | join "," -}}
 {{- end -}}
 
 {{/* Where clients write artifacts themselves, a version's source is a place below the root. */}}
