@@ -24,7 +24,7 @@ from modelvane_serving.formats.bodies import JSON, media_type
 from modelvane_serving.formats.encoding import to_json
 from modelvane_serving.formats.inference_protocol import HEADER_LENGTH, describe_fields
 from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane
-from modelvane_serving.messages import ClientGoneError, Message, Receive, Request, Response, Send
+from modelvane_serving.messages import INVOCATIONS, ClientGoneError, Message, Receive, Request, Response, Send
 from modelvane_serving.model import Job, Model
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ SERVER_VERSION: Final = importlib.metadata.version("modelvane-serving")
 MLFLOW_VERSION: Final = importlib.metadata.version("mlflow-skinny")
 # A body of this size takes longer to read than the event loop should be held.
 LARGE_BODY: Final = 128 * 1024
-INVOCATIONS: Final = "/invocations"
 # What arrives in one piece or a few.
 SMALL_BODY: Final = 64 * 1024
 # asyncio's own default for threads: enough for models that wait for something, and no queue behind a slow one.

@@ -12,10 +12,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from modelvane_serving.errors import ApiError
 from modelvane_serving.exchange import Exchange, write_headers
 from modelvane_serving.formats.encoding import to_json
-from modelvane_serving.messages import JSON_TYPE
+from modelvane_serving.messages import INVOCATIONS, JSON_TYPE
 
 # All header lines of one request. Proxies stop at 8 to 60 kB.
 HEAD_BYTES: Final = 64 * 1024
+PREDICTIONS: Final = INVOCATIONS.encode()
 # Headers that ask for more than an answer to the body as it is.
 SPECIAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
 
@@ -62,7 +63,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Choose the way of the request."""
         self._has_cycle = True
-        if self.url == b"/invocations" and self._is_small_prediction(dict(self.headers)):
+        if self.url == PREDICTIONS and self._is_small_prediction(dict(self.headers)):
             return
         url, headers = self.url, self.headers
         super().on_message_begin()

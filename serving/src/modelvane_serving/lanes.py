@@ -55,9 +55,14 @@ class Waiting:
 
     def settle(self, error: ApiError | None = None) -> None:
         """Tell, once, that the job has its outcome, or why it has none."""
-        if self.tell is not None:
-            tell, self.tell = self.tell, None
+        if self.tell is None:
+            return
+        tell, self.tell = self.tell, None
+        try:
             tell(error)
+        except Exception as failure:
+            # Others wait for theirs: those of the batch, and whose time is up as well.
+            _log.error("an answer was not delivered", extra={"fields": {"error": type(failure).__name__}})
 
 
 class Lane(ABC):
@@ -157,11 +162,7 @@ class Lane(ABC):
         self.seconds += SMOOTHING * (each - self.seconds) if self.seconds else each
         for entry in batch:
             self._open.pop(entry, None)
-            try:
-                entry.settle()
-            except Exception as error:
-                # The others of the batch have their answers to get.
-                _log.error("an answer was not delivered", extra={"fields": {"error": type(error).__name__}})
+            entry.settle()
 
     def _sweep(self) -> None:
         """Once a second: tell those whose time is up. What runs for them goes on, there is no way to stop it."""

@@ -11,6 +11,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON_TYPE: Final = b"application/json"
+INVOCATIONS: Final = "/invocations"
 
 
 class ClientGoneError(Exception):

@@ -28,14 +28,13 @@ from modelvane_serving import metrics as prometheus
 from modelvane_serving.engines.pyfunc import CALLER_ERRORS
 from modelvane_serving.errors import ApiError
 from modelvane_serving.failure import INPUT_EXAMPLE_FAILED, MODEL_LOAD_FAILED, StartError, one_line
-from modelvane_serving.messages import JSON_TYPE, Message, Receive, Request, Response, Send
+from modelvane_serving.messages import INVOCATIONS, JSON_TYPE, Message, Receive, Request, Response, Send
 from modelvane_serving.model import log_traceback, name_error
 
 _log = logging.getLogger(__name__)
 
 RUNTIME: Final = "MLflow"
 ENGINE: Final = "mlflow"
-INVOCATIONS: Final = "/invocations"
 # What MLflow's server answers, as the metrics name it.
 ROUTES: Final = frozenset({INVOCATIONS, "/ping", "/health", "/version"})
 EXPLANATION_LIMIT: Final = 800

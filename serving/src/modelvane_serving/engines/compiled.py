@@ -1,7 +1,6 @@
 """The compiled engine: starts the compiler where there is no outcome yet, and runs what it made."""
 
 import hashlib
-import importlib
 import importlib.metadata
 import logging
 import os
@@ -19,6 +18,7 @@ import numpy as np
 from modelvane_serving.engines import COMPILED, Engine
 from modelvane_serving.engines.limits import Limits
 from modelvane_serving.engines.outcome import MODEL_FILE, read_outcome, write_outcome
+from modelvane_serving.engines.session import open_session
 from modelvane_serving.formats.tables import Array, Table, TablePlan
 
 _log = logging.getLogger(__name__)
@@ -109,14 +109,7 @@ def _compile(artifacts: Path, directory: Path, seconds: float) -> dict[str, Any]
 
 
 def _load(path: Path, outcome: dict[str, Any], threads: int) -> Callable[[Array], Array]:
-    onnxruntime = importlib.import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes CPU from the one that answers HTTP.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path, threads)
     name = session.get_inputs()[0].name
     dtype, wanted = np.dtype(outcome["input"]), np.dtype(outcome["answer"]["dtype"])
     shape = outcome["answer"]["shape"]

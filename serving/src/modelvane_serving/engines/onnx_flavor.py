@@ -8,11 +8,11 @@ import numpy as np
 
 from modelvane_serving.engines import COMPILED, Engine
 from modelvane_serving.engines.flavors import NotNativeError
+from modelvane_serving.engines.session import CPU, open_session
 from modelvane_serving.formats.tables import Array, Table, TablePlan
 from modelvane_serving.mlmodel import PYFUNC_FLAVOR, MlModel
 
 LOADER: Final = "mlflow.onnx"
-CPU: Final = "CPUExecutionProvider"
 # What a session takes, by the columns that MLflow hands over as one array; it makes double single where that is wanted.
 INPUTS: Final = {("double", "tensor(float)"), ("double", "tensor(double)"), ("float", "tensor(float)")}
 DTYPES: Final = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -33,12 +33,7 @@ def onnx_engine(mlmodel: MlModel, artifacts: Path, plan: TablePlan, *, threads: 
         raise NotNativeError("the model has options for its session")
     if set(configuration.get("providers") or ()) & set(onnxruntime.get_available_providers()) - {CPU}:
         raise NotNativeError("the model asks for an accelerator that is there")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(artifacts / configuration["data"]), options, providers=[CPU])
+    session = open_session(artifacts / configuration["data"], threads)
     inputs = session.get_inputs()
     kinds = set(plan.types)
     if len(inputs) != 1 or len(kinds) != 1 or (*kinds, inputs[0].type) not in INPUTS:
