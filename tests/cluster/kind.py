@@ -19,6 +19,7 @@ from tests.cluster.components import render
 from tests.cluster.steps import say, step
 
 CONFIG = places.HERE / "kind.yaml"
+BINARIES = (tools.KIND, tools.METRICS, tools.CLIENT)
 Command = list[str]
 
 
@@ -74,11 +75,7 @@ class KindCluster:
 
     def build(self) -> None:
         """Build kind itself, and the images of the project and of the extras."""
-        with project_images.built_meanwhile():
-            tools.build([tools.KIND, tools.METRICS, tools.CLIENT])
-            tools.ensure()
-        project_images.ensure((*project_images.ALWAYS, *project_images.EXTRAS))
-        tools.build([tools.ENVOY, tools.PROMETHEUS])
+        project_images.build_all(BINARIES)
 
     def up(self) -> None:
         """Create the cluster unless it is there."""
@@ -88,7 +85,7 @@ class KindCluster:
         if _engine() is None:
             raise Failure(f"kind needs Docker or Podman, and its node image {node_image()}: neither engine offers it")
         with project_images.built_meanwhile():
-            tools.build([tools.KIND, tools.METRICS, tools.CLIENT])
+            tools.build(BINARIES)
             kubectl = str(tools.ensure().kubectl)
         if self.exists():
             self.down()

@@ -44,6 +44,7 @@ READY_SECONDS = 180
 # Shell, because it can join the cgroup and then become the node: at no moment is there a process that is neither.
 JOIN = 'for file in $JOIN; do echo 0 > "$file" || exit; done; exec "$@"'
 NAMESPACES = ("--pid", "--mount", "--net", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child=KILL")
+BINARIES = (tools.NODE, tools.METRICS, tools.CLIENT)
 
 
 class LocalNode:
@@ -65,11 +66,7 @@ class LocalNode:
     def build(self) -> None:
         """Build the binaries and images of the node, of the project and of the extras."""
         preflight.check()
-        with project_images.built_meanwhile():
-            tools.build([tools.NODE, tools.METRICS, tools.CLIENT])
-            tools.ensure()
-        project_images.ensure((*project_images.ALWAYS, *project_images.EXTRAS))
-        tools.build([tools.ENVOY, tools.PROMETHEUS])
+        project_images.build_all(BINARIES)
 
     def up(self) -> None:
         """Start the node unless it runs; return when it is Ready and DNS answers."""
@@ -78,7 +75,7 @@ class LocalNode:
             return
         preflight.check()
         with project_images.built_meanwhile():
-            binaries = tools.build([tools.NODE, tools.METRICS, tools.CLIENT])
+            binaries = tools.build(BINARIES)
             tools.ensure()
         with self._lock():
             if self.is_up():

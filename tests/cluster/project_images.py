@@ -27,6 +27,15 @@ def ensure(names: Sequence[str] = ALWAYS) -> list[Built]:
             raise Failure(f"images: {error}") from error
 
 
+def build_all(binaries: Sequence[tools.Group]) -> None:
+    """Build the binaries of a cluster, every image, and what only some tests need."""
+    with built_meanwhile():
+        tools.build(binaries)
+        tools.ensure()
+    ensure((*ALWAYS, *EXTRAS))
+    tools.build([tools.ENVOY, tools.PROMETHEUS])
+
+
 @contextmanager
 def built_meanwhile() -> Iterator[None]:
     """Build the images beside a first build of the binaries: one waits for the network when the other computes.

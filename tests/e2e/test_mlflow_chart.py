@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import requests
 
 from examples.demo.install import install
 from examples.demo.kube import Namespace, is_true
+from tests.e2e.certificates import make_tls_secret
 from tests.e2e.scene import TRAEFIK
 from tests.e2e.tracking import EMBEDDED_STORES, RELEASE, SERVER_PODS, Images
 from tests.e2e.waiting import eventually
@@ -65,7 +65,10 @@ def test_its_host_name_leads_to_it_and_its_pages_may_change_things(
 def test_it_speaks_tls_gives_clients_the_bucket_and_grows(
     own_namespace: Namespace, install_mlflow: Install, tmp_path: Path
 ) -> None:
-    make_certificate(own_namespace, tmp_path)
+    names = [RELEASE, f"{RELEASE}.{own_namespace.name}", f"{RELEASE}.{own_namespace.name}.svc", "localhost"]
+    # The last is this machine's end of a port-forward.
+    alternatives = [*(f"DNS:{name}" for name in names), "IP:127.0.0.1"]
+    certificate = make_tls_secret(own_namespace, "own", alternatives, tmp_path)
     install_mlflow(
         tls={"secretName": "own", "caKey": "tls.crt"},
         artifacts={"root": "s3://mlflow/artifacts", "direct": True},
@@ -75,7 +78,7 @@ def test_it_speaks_tls_gives_clients_the_bucket_and_grows(
     own_namespace.helm("test", RELEASE, "--timeout=120s")
     with own_namespace.port_forward(f"service/{RELEASE}", 5000) as url:
         secure = url.replace("http://", "https://")
-        trusted = requests.get(f"{secure}{API}/search?max_results=1", verify=str(tmp_path / "tls.crt"), timeout=30)
+        trusted = requests.get(f"{secure}{API}/search?max_results=1", verify=str(certificate), timeout=30)
         assert trusted.status_code == 200
         assert trusted.json()["experiments"][0]["artifact_location"].startswith("s3://mlflow/artifacts/")
         with pytest.raises(requests.ConnectionError):
@@ -87,25 +90,3 @@ def test_it_speaks_tls_gives_clients_the_bucket_and_grows(
         seconds=120,
     )
     assert len(own_namespace.get_all("pods", SERVER_PODS)) == 1
-
-
-def make_certificate(namespace: Namespace, folder: Path) -> None:
-    """Make the Secret `own` with a certificate for the Service, and for this machine's end of a port-forward."""
-    names = [RELEASE, f"{RELEASE}.{namespace.name}", f"{RELEASE}.{namespace.name}.svc", "localhost"]
-    alternatives = ",".join([*(f"DNS:{name}" for name in names), "IP:127.0.0.1"])
-    key, certificate = folder / "tls.key", folder / "tls.crt"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    subject = ["-subj", f"/CN={RELEASE}", "-addext", f"subjectAltName={alternatives}"]
-    subprocess.run([*command, *subject, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    namespace.kubectl("create", "secret", "tls", "own", f"--cert={certificate}", f"--key={key}")

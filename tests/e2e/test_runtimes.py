@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import ssl
-import subprocess
 import urllib.request
 import warnings
 from pathlib import Path
@@ -15,6 +14,7 @@ import mlflow
 import pandas as pd
 from mlflow.models import infer_signature
 
+from tests.e2e.certificates import make_tls_secret
 from tests.e2e.models import QUESTION, Logged, Trait, register
 from tests.e2e.scene import NAME, Scene, candidate
 
@@ -161,13 +161,8 @@ def test_a_custom_image_rolls_without_losing_a_request_and_is_judged(scene: Scen
 
 
 def test_pods_with_tls_are_probed_and_measured(scene: Scene, tmp_path: Path) -> None:
-    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     host = f"{NAME}.{scene.namespace.name}.svc"
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
-    whom = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    subprocess.run(["openssl", "req", *kind, *whom, *files], check=True, capture_output=True)
-    scene.namespace.kubectl("create", "secret", "tls", "served-tls", f"--cert={cert}", f"--key={key}")
+    cert = make_tls_secret(scene.namespace, "served-tls", [f"DNS:{host}"], tmp_path)
     # Nobody asks but the operator, and all it asks is by HTTPS.
     first = scene.serve(
         runtime={"tls": {"secretName": "served-tls"}},
