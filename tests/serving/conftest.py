@@ -1,5 +1,6 @@
 """One server for each kind of model, shared by the whole run: they start side by side and are read only."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ with warnings.catch_warnings():
     # What MLflow warns of when it is imported is its own; pytest imports this file before any test.
     warnings.simplefilter("ignore")
     from tests.serving import train
+
+
+# Tests load models from the folders that servers verify: byte code would be a file that was not fetched.
+sys.dont_write_bytecode = True
 
 
 class Fleet:

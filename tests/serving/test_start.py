@@ -40,6 +40,17 @@ def test_a_model_that_does_not_load_says_which_exception(fleet: Fleet, start: St
     assert "load_context" in server.log
 
 
+@pytest.mark.parametrize("runtime", ["Modelvane", "MLflow"])
+def test_a_model_leaves_nothing_among_its_files_that_its_next_start_would_refuse(
+    copy: Callable[[str], Path], start: Start, runtime: str
+) -> None:
+    model_dir = copy("workbench")
+    for _ in range(2):
+        # Python would write the byte code of the model's own code beside it.
+        server = start(model_dir, PYTHONPYCACHEPREFIX="", MODELVANE_RUNTIME=runtime).wait_ready()
+        assert server.stop() == 0
+
+
 def test_a_model_that_fails_its_input_example_does_not_serve(fleet: Fleet, start: Start) -> None:
     failure = start(fleet.root / "fails_to_predict").failure()
     assert failure["reason"] == "InputExampleFailed"

@@ -81,6 +81,9 @@ def run_serve() -> None:
     # The libraries below a model take all CPUs of the machine unless they are told which are ours.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, str(settings.threads))
+    # Byte code of the model's own modules would lie among its files, where the next start finds what was not fetched.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     layer.activate(settings.model_dir)
     mlflow_imports.prepare(data_libraries=True)
     importlib.import_module("modelvane_serving.serve").serve(settings, listener, fetched)
