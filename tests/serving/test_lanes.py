@@ -162,6 +162,38 @@ def test_who_would_wait_too_long_is_told_when_to_come_again() -> None:
         assert (error.status, error.code, error.retry_after) == (429, "TooManyRequests", 4)
 
 
+def test_a_queue_that_does_not_empty_is_kept_short_and_a_burst_is_not() -> None:
+    async def scenario(standing: bool) -> int:
+        run = Recorder()
+        run.held.clear()
+        lane = batch_lane(run, SLOW, admission=replace(ROOMY, queue_seconds=0.5))
+        lane.seconds = 0.003
+        running = asyncio.create_task(lane.answer(job()))
+        while not run.batches:
+            await asyncio.sleep(0.001)
+        tasks: list[asyncio.Task[None]] = []
+        refused = 0
+        for number in range(150):
+            if number == 1 and standing:
+                await asyncio.sleep(0.6)
+            try:
+                lane.admit()
+            except ApiError:
+                refused += 1
+            else:
+                tasks.append(asyncio.create_task(lane.answer(job())))
+                await asyncio.sleep(0)
+        run.held.set()
+        await asyncio.gather(running, *tasks)
+        # It was emptied: as much as before may wait.
+        lane.admit()
+        return refused
+
+    assert asyncio.run(scenario(standing=False)) == 0
+    # 0.1 s are 34 of them, but a few may wait in any case.
+    assert asyncio.run(scenario(standing=True)) == 150 - 100
+
+
 def test_a_request_whose_time_is_up_is_told_so_and_not_run() -> None:
     async def scenario() -> tuple[list[int], list[int], float]:
         run = Recorder()

@@ -29,6 +29,11 @@ SHORT_SECONDS: Final = 0.001
 # A short call that takes this long is waiting for something: the others go on in another thread.
 STUCK_SECONDS: Final = 0.005
 SMOOTHING: Final = 0.2
+# Of the time that may wait: what is left of it while the queue does not empty. A burst may fill it, because it ends; a
+# load beyond capacity does not, and all that a long queue does for it is to make every answer late.
+STANDING: Final = 0.2
+# So many may be clients that each wait for their answer before they ask again, which is no load beyond capacity.
+FEW: Final = 100
 
 Run = Callable[[Sequence[Job]], None]
 
@@ -82,6 +87,8 @@ class Lane(ABC):
         self._sweeping = False
         # Of one request, smoothed; before the first it is not known.
         self.seconds = 0.0
+        # When a request last found nobody waiting.
+        self._emptied = 0.0
 
     @property
     def depth(self) -> int:
@@ -110,7 +117,10 @@ class Lane(ABC):
         """
         self.admit()
         loop = asyncio.get_running_loop()
-        entry = Waiting(job, tell, loop.time() + self._admission.request_seconds)
+        now = loop.time()
+        if not self._waiting:
+            self._emptied = now
+        entry = Waiting(job, tell, now + self._admission.request_seconds)
         self._waiting.append(entry)
         self._open[entry] = None
         if not self._sweeping:
@@ -126,10 +136,16 @@ class Lane(ABC):
         if waiting < self._threads:
             return
         expected = waiting * self.seconds / self._parallel()
-        if waiting >= self._admission.waiting or expected > self._admission.queue_seconds:
+        patience = self._admission.queue_seconds
+        full = waiting >= self._admission.waiting or expected > patience
+        if full or (waiting >= FEW and expected > STANDING * patience and self._is_standing()):
             seconds = max(1, round(expected))
             message = f"{waiting} requests wait already: try again in {seconds} s"
             raise ApiError(429, "TooManyRequests", message, retry_after=seconds)
+
+    def _is_standing(self) -> bool:
+        """Tell whether the queue has not been empty for as long as anything may wait."""
+        return asyncio.get_running_loop().time() - self._emptied > self._admission.queue_seconds
 
     def _parallel(self) -> int:
         return 1
