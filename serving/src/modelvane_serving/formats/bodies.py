@@ -39,8 +39,8 @@ def parse_json_object(body: bytes, *, exact: bool = False) -> dict[str, Any]:
     `exact` keeps integers beyond 64 bits, which orjson reads as floats.
     """
     try:
-        slowly = b"NaN" in body or b"Infinity" in body or (exact and LONG_NUMBER.search(body) is not None)
-        parsed = json.loads(body) if slowly else orjson.loads(body)
+        slowly = exact and LONG_NUMBER.search(body) is not None
+        parsed = json.loads(body) if slowly else _parse(body)
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ApiError(400, "InvalidJson", f"the body is not JSON: {error.msg} at {where}") from None
@@ -49,6 +49,15 @@ def parse_json_object(body: bytes, *, exact: bool = False) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise invalid_request("the body must be a JSON object", expected="object", got=json_type(parsed))
     return parsed
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"NaN" in body or b"Infinity" in body:
+            return json.loads(body)
+        raise
 
 
 def is_deeper(value: Any, levels: int) -> bool:
