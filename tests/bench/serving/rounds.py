@@ -73,8 +73,6 @@ class ModelRun:
         try:
             for server in dict.fromkeys(way.server for way in ways):
                 self._start(next(way for way in ways if way.server == server))
-            for way in ways:
-                self._check(way)
             self._bare()
             for number in range(plan.rounds):
                 self._round(number, ways)
@@ -112,24 +110,21 @@ class ModelRun:
         running.tree.hold()
         self.running[way.server] = running
 
-    def _check(self, way: Way) -> None:
+    def _check(self, way: Way, rows: int) -> None:
         running = self.running.get(way.server)
-        if running is None:
+        if running is None or rows not in way.rows:
             return
-        for rows in self.bench.plan.rows:
-            if rows not in way.rows:
-                continue
-            questions = self.questions[rows]
-            if way.server in FLOORS:
-                questions = [replace(one, expected=one.frame.to_numpy().tolist()) for one in questions]
-            path = self.bench.scratch / f"{self.subject.name}-{way.name.replace('/', ' ').replace(' ', '-')}-{rows}.bin"
-            try:
-                with running.awake():
-                    running.requests[way.name, rows] = prepare(
-                        running.port, way.dialect(self.subject.name), questions, path
-                    )
-            except UnfitError as error:
-                self._miss(way.name, rows, str(error))
+        questions = self.questions[rows]
+        if way.server in FLOORS:
+            questions = [replace(one, expected=one.frame.to_numpy().tolist()) for one in questions]
+        path = self.bench.scratch / f"{self.subject.name}-{way.name.replace('/', ' ').replace(' ', '-')}-{rows}.bin"
+        try:
+            with running.awake():
+                running.requests[way.name, rows] = prepare(
+                    running.port, way.dialect(self.subject.name), questions, path
+                )
+        except UnfitError as error:
+            self._miss(way.name, rows, str(error))
 
     def _bare(self) -> None:
         bench = self.bench
@@ -141,12 +136,17 @@ class ModelRun:
             self._miss("the model alone", 1, str(error))
 
     def _round(self, number: int, ways: Sequence[Way]) -> None:
-        plan = self.bench.plan
-        for case in plan.cases(self.subject.name):
-            # Another order each time, so that nobody always comes after the same one.
-            for way in random.Random(f"{number} {case}").sample(ways, len(ways)):  # noqa: S311 - not a secret
-                self._measure(way, case, Load(case.connections, plan.duration(case)), kind="closed", round=number)
-            if number == 0 and case == list(plan.cases(self.subject.name))[len(plan.connections) - 1]:
+        plan, name = self.bench.plan, self.subject.name
+        for rows in plan.rows:
+            if number == 0:
+                for way in ways:
+                    self._check(way, rows)
+            for case in (case for case in plan.cases(name) if case.rows == rows):
+                # Another order each time, so that nobody always comes after the same one.
+                for way in random.Random(f"{number} {case}").sample(ways, len(ways)):  # noqa: S311 - not a secret
+                    self._measure(way, case, Load(case.connections, plan.duration(case)), kind="closed", round=number)
+            if number == 0 and rows == plan.rows[0]:
+                # Before anybody is asked for large tables, and in other formats, whose libraries stay in memory.
                 self._remember_memory()
         say(f"  round {number + 1} of {plan.rounds}")
 
