@@ -11,20 +11,20 @@ import os
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from modelvane_serving import metrics as prometheus
 from modelvane_serving.engines.errors import ModelError
 from modelvane_serving.errors import ApiError
-from modelvane_serving.formats.bodies import JSON, media_type
+from modelvane_serving.formats.bodies import ARROW, media_type
 from modelvane_serving.formats.encoding import to_json
 from modelvane_serving.formats.inference_protocol import HEADER_LENGTH, describe_fields
 from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane
-from modelvane_serving.messages import INVOCATIONS, ClientGoneError, Message, Receive, Request, Response, Send
+from modelvane_serving.messages import INVOCATIONS, ClientGoneError, Message, Receive, Request, Response, Send, text_of
 from modelvane_serving.model import Job, Model
 
 _log = logging.getLogger(__name__)
@@ -32,14 +32,21 @@ _log = logging.getLogger(__name__)
 SERVER_VERSION: Final = importlib.metadata.version("modelvane-serving")
 # MLflow's own server answers its version, which clients compare; it is this package's dependency by that name.
 MLFLOW_VERSION: Final = importlib.metadata.version("mlflow-skinny")
-# A body of this size takes longer to read than the event loop should be held.
-LARGE_BODY: Final = 128 * 1024
-# What arrives in one piece or a few.
-SMALL_BODY: Final = 64 * 1024
+# What is larger takes longer to read than the event loop should be held: text is parsed, binary numbers lie there.
+QUICK_TEXT: Final = 128 * 1024
+QUICK_BINARY: Final = 1024 * 1024
 # asyncio's own default for threads: enough for models that wait for something, and no queue behind a slow one.
 THREADS: Final = min(32, (os.cpu_count() or 1) + 4)
 Result = TypeVar("Result")
 Handler = Callable[[Request], Awaitable[Response]]
+Headers = Mapping[bytes, bytes]
+
+
+class Reading(NamedTuple):
+    """How the body of a prediction request is read, and up to which size that is quick."""
+
+    read: Callable[[bytes], Job]
+    quick: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +56,15 @@ class Route:
     template: str
     method: str
     handler: Handler
-    predicts: bool = False
+    # Of a prediction: what its headers say of its body. Raises ApiError.
+    reading: Callable[[Headers], Reading] | None = None
+
+
+class AtOnce(NamedTuple):
+    """A prediction request whose body is quick to read, before it has come."""
+
+    route: Route
+    read: Callable[[bytes], Job]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +117,13 @@ class App:
             size = BatchSize(rows=options.batch_rows, cost=options.cost)
             self._tables = BatchLane(model.run, options.admission, size, metrics.batch_rows.observe)
         self._routes = self._build_routes()
-        self._invocations_route = self._routes[INVOCATIONS]
-        # What `answer_at_once` takes.
-        self.small_body = min(options.body_bytes, SMALL_BODY)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
         request = Request(method=scope["method"], path=scope["path"], headers=dict(scope["headers"]), receive=receive)
         route = self._match(request.path)
-        if route is not None and route.predicts:
+        if route is not None and route.reading is not None:
             self._metrics.in_flight.inc()
             response = await self._answer(route, request)
             self._account_prediction(route, response, started)
@@ -120,8 +132,21 @@ class App:
             self._count(route, response)
         await response.send(send, close=self.draining)
 
-    def answer_at_once(self, body: bytes, send: Callable[[Response, bool], None], started: float) -> None:
-        """Answer a small JSON body of /invocations, which is whole, beside ASGI; its head came at `started`.
+    def recognize(self, method: bytes, path: bytes, headers: Headers, length: int) -> AtOnce | None:
+        """Tell by its head whether a request can be answered at once; None is "by ASGI"."""
+        route = self._routes.get(path.decode("latin-1"))
+        if route is None or route.reading is None or method != b"POST":
+            return None
+        try:
+            reading = route.reading(headers)
+        except ApiError:
+            return None
+        return AtOnce(route, reading.read) if length <= min(reading.quick, self._options.body_bytes) else None
+
+    def answer_at_once(
+        self, asked: AtOnce, body: bytes, send: Callable[[Response, bool], None], started: float
+    ) -> None:
+        """Answer a request that was recognized, now that its body is whole, beside ASGI; its head came at `started`.
 
         It is the way of most requests: there is no task for it and nothing to be awaited. `send` takes whether to
         close the connection.
@@ -129,7 +154,7 @@ class App:
         self._metrics.in_flight.inc()
 
         def answer(response: Response) -> None:
-            self._account_prediction(self._invocations_route, response, started)
+            self._account_prediction(asked.route, response, started)
             send(response, self.draining)
 
         def told(error: ApiError | None) -> None:
@@ -138,7 +163,7 @@ class App:
 
         try:
             self._tables.admit()
-            job = self._model.invocation(body, JSON)
+            job = asked.read(body)
             self._lane(job).submit(job, told)
         except Exception as error:
             answer(self._refuse(error))
@@ -149,7 +174,7 @@ class App:
 
     def _build_routes(self) -> dict[str, Route]:
         routes = [
-            Route(template=INVOCATIONS, method="POST", handler=self._invocations, predicts=True),
+            self._prediction(INVOCATIONS, self._read_invocation),
             Route(template="/ping", method="GET", handler=self._ping),
             Route(template="/health", method="GET", handler=self._ping),
             Route(template="/version", method="GET", handler=self._version),
@@ -172,10 +197,14 @@ class App:
         ):
             table[path] = Route(template=template, method="GET", handler=self._model_metadata)
             table[f"{path}/ready"] = Route(template=f"{template}/ready", method="GET", handler=self._model_ready)
-            table[f"{path}/infer"] = Route(
-                template=f"{template}/infer", method="POST", handler=self._infer, predicts=True
-            )
+            table[f"{path}/infer"] = self._prediction(f"{template}/infer", self._read_infer)
         return table
+
+    def _prediction(self, template: str, reading: Callable[[Headers], Reading]) -> Route:
+        async def handler(request: Request) -> Response:
+            return await self._predict(reading(request.headers), request)
+
+        return Route(template=template, method="POST", handler=handler, reading=reading)
 
     def _match(self, path: str) -> Route | None:
         return self._routes.get(path) or self._routes.get(path.rstrip("/"))
@@ -234,28 +263,22 @@ class App:
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def _invocations(self, request: Request) -> Response:
-        content_type = request.header(b"content-type")
-        # Refused before the body is read.
-        media_type(content_type)
-        accept = request.header(b"accept")
-        body = await request.body(self._options.body_bytes)
-        self._tables.admit()
-        if len(body) > LARGE_BODY:
-            job = await self._in_thread(lambda: self._model.invocation(body, content_type, accept))
-        else:
-            job = self._model.invocation(body, content_type, accept)
-        return await self._run(job)
+    def _read_invocation(self, headers: Headers) -> Reading:
+        content_type, accept = text_of(headers, b"content-type"), text_of(headers, b"accept")
+        quick = QUICK_BINARY if media_type(content_type) == ARROW else QUICK_TEXT
+        return Reading(lambda body: self._model.invocation(body, content_type, accept), quick)
 
-    async def _infer(self, request: Request) -> Response:
-        header_length = request.header(HEADER_LENGTH)
+    def _read_infer(self, headers: Headers) -> Reading:
+        header_length = text_of(headers, HEADER_LENGTH)
+        quick = QUICK_TEXT if header_length is None else QUICK_BINARY
+        return Reading(lambda body: self._model.infer(body, header_length), quick)
+
+    async def _predict(self, reading: Reading, request: Request) -> Response:
         body = await request.body(self._options.body_bytes)
         self._tables.admit()
-        if len(body) > LARGE_BODY and header_length is None:
-            job = await self._in_thread(lambda: self._model.infer(body, None))
-        else:
-            job = self._model.infer(body, header_length)
-        return await self._run(job)
+        if len(body) > reading.quick:
+            return await self._run(await self._in_thread(lambda: reading.read(body)))
+        return await self._run(reading.read(body))
 
     def _lane(self, job: Job) -> Lane:
         return self._tables if job.table is not None else self._calls

@@ -15,16 +15,20 @@ SMALL_ANSWER: Final = 64 * 1024
 class Exchange:
     """Has the attributes by which uvicorn's protocol deals with its cycles."""
 
-    __slots__ = ("_connection", "body", "disconnected", "keep_alive", "more_body", "response_complete", "started")
+    __slots__ = ("_connection", "asked", "disconnected", "keep_alive", "pieces", "response_complete", "started")
 
-    def __init__(self, connection: Any, *, keep_alive: bool) -> None:
+    def __init__(self, connection: Any, asked: Any, *, keep_alive: bool) -> None:
         self._connection = connection
         self.started = time.perf_counter()
+        self.asked = asked
         self.keep_alive = keep_alive
-        self.body = b""
-        self.more_body = True
+        self.pieces: list[bytes] = []
         self.disconnected = False
         self.response_complete = False
+
+    def body(self) -> bytes:
+        """Put the body together."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
     @property
     def response_started(self) -> bool:
@@ -45,10 +49,8 @@ class Exchange:
         if self.disconnected:
             return
         self.keep_alive = self.keep_alive and not close
-        head = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (
-            STATUS_LINE[response.status],
-            _defaults.write(connection.server_state.default_headers),
-            response.content_type,
+        head = b"%bcontent-length: %d\r\n%b%b\r\n" % (
+            _heads.begin(response.status, response.content_type, connection.server_state.default_headers),
             len(response.body),
             write_headers(response.headers) if response.headers else b"",
             b"" if self.keep_alive else b"connection: close\r\n",
@@ -69,17 +71,24 @@ def write_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
-class _DefaultHeaders:
-    """The lines of every answer. uvicorn makes a new list of them each second, for the date."""
+class _Heads:
+    """What answers begin with. The lines that all have uvicorn makes anew each second, for the date."""
 
     def __init__(self) -> None:
-        self._headers: Sequence[tuple[bytes, bytes]] = ()
-        self._lines = b""
+        self._everywhere: Sequence[tuple[bytes, bytes]] = ()
+        self._beginnings: dict[tuple[int, bytes], bytes] = {}
 
-    def write(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-        if headers is not self._headers:
-            self._headers, self._lines = headers, write_headers(headers)
-        return self._lines
+    def begin(self, status: int, content_type: bytes, everywhere: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Return the first lines: of a status, of every answer, and of a content type."""
+        if everywhere is not self._everywhere:
+            self._everywhere = everywhere
+            self._beginnings.clear()
+        beginning = self._beginnings.get((status, content_type))
+        if beginning is None:
+            own = ((b"content-type", content_type),)
+            beginning = STATUS_LINE[status] + write_headers(everywhere) + write_headers(own)
+            self._beginnings[status, content_type] = beginning
+        return beginning
 
 
-_defaults = _DefaultHeaders()
+_heads = _Heads()

@@ -1,6 +1,6 @@
 """A request and an answer of the ASGI protocol, with no framework between: bytes in, bytes out."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,12 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON_TYPE: Final = b"application/json"
 INVOCATIONS: Final = "/invocations"
+
+
+def text_of(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    """Return a header by its lower-case name."""
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 class ClientGoneError(Exception):
@@ -28,21 +34,16 @@ class Request:
     headers: dict[bytes, bytes]
     receive: Receive
 
-    def header(self, name: bytes) -> str | None:
-        """Return a header by its lower-case name."""
-        value = self.headers.get(name)
-        return None if value is None else value.decode("latin-1")
-
     async def body(self, limit: int) -> bytes:
         """Read the body; what is too large is refused by its declared length before it is read.
 
         The rest of a refused body is thrown away as it arrives, so that the caller can read its answer.
         """
-        encoding = self.header(b"content-encoding")
+        encoding = text_of(self.headers, b"content-encoding")
         if encoding and encoding.lower() != "identity":
             message = "an encoded body is not taken"
             raise ApiError(415, "UnsupportedEncoding", message, "Content-Encoding", "identity", encoding)
-        declared = self.header(b"content-length")
+        declared = text_of(self.headers, b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit, int(declared))
         chunks: list[bytes] = []

@@ -52,7 +52,6 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 # uvicorn puts them on its own answers too, to what is not even HTTP.
                 headers=list(headers.items()),
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 backlog=BACKLOG,
                 ssl_certfile=settings.tls[0] if settings.tls is not None else None,
                 ssl_keyfile=settings.tls[1] if settings.tls is not None else None,
@@ -85,16 +84,17 @@ class DrainingServer(uvicorn.Server):
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
         if counter % 10 == 0:
-            self._refuse_slow_senders()
+            self._look_at_connections()
         return await super().on_tick(counter)
 
-    def _refuse_slow_senders(self) -> None:
-        """End the requests whose sender takes too long: each holds a connection and memory for nothing."""
+    def _look_at_connections(self) -> None:
+        """End the requests whose sender takes too long, and what is idle: each holds memory for nothing."""
         now = asyncio.get_running_loop().time()
         slow = [
             connection
             for connection in list(self.server_state.connections)
-            if isinstance(connection, Connection) and connection.check_time(now, self._receive_seconds)
+            if isinstance(connection, Connection)
+            and connection.check_time(now, self._receive_seconds, KEEP_ALIVE_SECONDS)
         ]
         if slow:
             _log.warning("requests did not arrive in time", extra={"fields": {"requests": len(slow)}})
