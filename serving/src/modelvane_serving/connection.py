@@ -18,7 +18,7 @@ from modelvane_serving.messages import JSON_TYPE
 # All header lines of one request. Proxies stop at 8 to 60 kB.
 HEAD_BYTES: Final = 64 * 1024
 END_OF_HEAD: Final = b"\r\n\r\n"
-# Of one connection. They differ by the length of the body; by more where a proxy numbers its requests.
+# Of one connection. They differ by the length of the body; where a proxy numbers its requests none comes again.
 KNOWN_HEADS: Final = 64
 # Headers that ask for more than an answer to the body as it is.
 SPECIAL: Final = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
@@ -200,9 +200,9 @@ class Connection(HttpToolsProtocol):
     def _remember(self, head: Head) -> None:
         """Keep what a head was found to mean, if these are surely its bytes: the parser is more patient with blanks."""
         data, self._head = self._head, b""
-        if head.length and data.startswith(b"POST ") and data.count(b"\n") == data.count(b"\r\n"):
-            if len(self._known) >= KNOWN_HEADS:
-                self._known.clear()
+        if len(self._known) >= KNOWN_HEADS or not head.length:
+            return
+        if data.startswith(b"POST ") and data.count(b"\n") == data.count(b"\r\n"):
             self._known[data] = head
 
     def _take(self, data: bytes) -> None:
