@@ -20,6 +20,7 @@ from modelvane_serving.checks.verification import SchemaCheck, read_schemas, ver
 from modelvane_serving.engines.loading import Choice, is_plain_flavor, load_engine
 from modelvane_serving.fetched import FetchedModel
 from modelvane_serving.formats.tables import Table
+from modelvane_serving.freed_memory import keep_freed_memory
 from modelvane_serving.input_example import read_example_table
 from modelvane_serving.lanes import Admission, Cost, measure_cost
 from modelvane_serving.metrics import Metrics
@@ -38,6 +39,7 @@ GARBAGE_THRESHOLD: Final = 20_000
 
 def serve(settings: ServeSettings, listener: socket.socket, fetched: FetchedModel) -> None:
     """Serve until SIGTERM."""
+    keep_freed_memory()
     schemas = read_schemas(settings.verify_requests)
     load = load_mlflow_app if settings.runtime == MLFLOW else load_app
     if settings.workers == 1:
