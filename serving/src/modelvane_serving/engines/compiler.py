@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from modelvane_serving.engines.flavors import NativeModel, NotNativeError, load_native
+from modelvane_serving.engines.folding import fold_scaling
 from modelvane_serving.engines.frames import frame_maker
 from modelvane_serving.engines.limits import Limits, find_limits
 from modelvane_serving.engines.outcome import MODEL_FILE, write_outcome
@@ -109,6 +110,9 @@ def _from_sklearn(native: NativeModel, width: int) -> Iterator[Candidate]:
         # scikit-learn's trees see their input in single precision and compare it with thresholds in double.
         _follow_missing(double, native.model)
         yield Candidate("double with single-precision input to trees", _cast_before_trees(double), "float64")
+        double = convert(types.DoubleTensorType)
+    elif fold_scaling(double):
+        yield Candidate("double with scaling folded in", double, "float64")
         double = convert(types.DoubleTensorType)
     yield Candidate("double", double, "float64")
     yield Candidate("single", convert(types.FloatTensorType), "float32")
