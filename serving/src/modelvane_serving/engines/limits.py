@@ -39,9 +39,10 @@ class Limits:
         if not table.rows and not self.empty:
             raise invalid_request("the input has no rows, and the model cannot answer that")
         if table.matrix is not None:
-            # The maximum of anything with NaN is NaN, which no comparison holds for: one pass over good input.
-            if table.matrix.size and not np.abs(table.matrix).max() <= self.largest:
-                self._find(table.matrix, range(len(plan.names)), plan)
+            # The maximum of anything with NaN is NaN, which no comparison holds for.
+            matrix = table.matrix
+            if matrix.size and not (matrix.max() <= self.largest and matrix.min() >= -self.largest):
+                self._find(matrix, range(len(plan.names)), plan)
         elif not (self.missing and np.isinf(self.largest)):
             places = [place for place, kind in enumerate(plan.types) if kind in {"double", "float"}]
             if places:

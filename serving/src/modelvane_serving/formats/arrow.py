@@ -97,12 +97,12 @@ def _to_column(value: Any) -> pa.Array:
 
 def _as_numbers(column: pa.ChunkedArray) -> Array | None:
     kind = column.type
-    if pa.types.is_boolean(kind) and not column.null_count:
-        return np.asarray(column.to_numpy(), dtype=np.float64)
-    if pa.types.is_floating(kind):
-        return np.asarray(column.to_numpy(), dtype=np.float64)
+    # Chunks are copied to be put together; one alone is where the body has it.
+    values = column.chunk(0) if column.num_chunks == 1 else column
+    if pa.types.is_floating(kind) or (pa.types.is_boolean(kind) and not column.null_count):
+        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     if pa.types.is_integer(kind):
-        numbers = column.to_numpy()
+        numbers = values.to_numpy(zero_copy_only=False)
         if kind.bit_width == 64 and not column.null_count and np.abs(numbers).max() > EXACT:
             return None
         return np.asarray(numbers, dtype=np.float64)

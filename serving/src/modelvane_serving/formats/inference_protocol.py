@@ -118,7 +118,7 @@ def table_of_tensors(tensors: list[Tensor], plan: TablePlan) -> Table | None:
     if len(tensors) == 1 and first.ndim == 2 and tensors[0].name not in plan.names:
         if plan.tensor is not None and not np.can_cast(first.dtype, plan.tensor, "same_kind"):
             return None
-        return plan.table_of_matrix(_as_float(first)) if plan.is_numeric and len(first) else None
+        return plan.table_of_matrix(_as_float(first, copy=True)) if plan.is_numeric and len(first) else None
     known = {tensor.name: tensor.array for tensor in tensors}
     if plan.tensor is not None or not known.keys() >= set(plan.names):
         return None
@@ -129,7 +129,7 @@ def table_of_tensors(tensors: list[Tensor], plan: TablePlan) -> Table | None:
     if not len(first):
         return None
     if plan.is_numeric:
-        numbers = [_as_float(column.ravel()) for column in columns]
+        numbers = [_as_float(column.ravel(), copy=False) for column in columns]
         if any(column is None for column in numbers):
             return None
         return plan.table_of_matrix(np.column_stack([column for column in numbers if column is not None]))
@@ -166,11 +166,11 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, BinaryData | 
     return body[:length], BinaryData(memoryview(body)[length:])
 
 
-def _as_float(array: Array) -> Array | None:
-    """Return float64 where that holds every value."""
+def _as_float(array: Array, *, copy: bool) -> Array | None:
+    """Return float64 where that holds every value. Without a copy it may be the body itself, read-only."""
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size and np.abs(array).max() > 2**53:
         return None
-    return array.astype(np.float64) if array.dtype.kind in "fiub" else None
+    return array.astype(np.float64, copy=copy) if array.dtype.kind in "fiub" else None
 
 
 def _parse_parameters(value: Any, where: str) -> dict[str, Any]:
