@@ -131,4 +131,5 @@ $(UV):
 $(SYNCED): uv.lock pyproject.toml cli/pyproject.toml operator/pyproject.toml serving/pyproject.toml images/mlflow/pyproject.toml | $(UV)
 	@echo "Python environment: .venv from uv.lock"
 	@$(UV) sync --quiet --frozen --all-packages --compile-bytecode
+	@$(PY) -m compileall -q operator/src serving/src
 	@touch $@

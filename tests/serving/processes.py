@@ -19,13 +19,11 @@ START_SECONDS = 300
 
 
 def environment(scratch: Path, extra: dict[str, str]) -> dict[str, str]:
-    """Build the environment of a pod: little but what is given. Byte code is kept, as it is in an image."""
-    cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    """Build the environment of a pod: little but what is given. Byte code is there, as it is in an image."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
-        "PYTHONPYCACHEPREFIX": f"{cache}/modelvane/pycache",
         "MODELVANE_TERMINATION_LOG": str(scratch / "termination-log"),
         **extra,
     }

@@ -47,7 +47,7 @@ def test_a_model_leaves_nothing_among_its_files_that_its_next_start_would_refuse
     model_dir = copy("workbench")
     for _ in range(2):
         # Python would write the byte code of the model's own code beside it.
-        server = start(model_dir, PYTHONPYCACHEPREFIX="", MODELVANE_RUNTIME=runtime).wait_ready()
+        server = start(model_dir, MODELVANE_RUNTIME=runtime).wait_ready()
         assert server.stop() == 0
 
 

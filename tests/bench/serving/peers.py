@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.serving.dialects import Arrow, Binary, Columns, Dialect, Echo, Split
+from tests.bench.serving.environments import cache
 from tests.bench.serving.processes import Tree
 from tests.bench.serving.subject import Subject
 from tests.serving.processes import environment, free_port
@@ -84,6 +85,9 @@ def start(server: str, subject: Subject, pythons: Pythons, place: Place) -> Tree
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONUNBUFFERED": "1",
     }
+    if server != OURS:
+        # Theirs would be written beside the model's own code, which our server then finds where nothing was fetched.
+        variables["PYTHONPYCACHEPREFIX"] = str(cache() / "pycache")
     return Tree([str(python), *command], variables, place.core, place.scratch / "log", place.scratch)
 
 
