@@ -216,7 +216,7 @@ class Connection(HttpToolsProtocol):
             return
         self.began = None
         self._answer_at_once(cycle.asked, cycle.body(), cycle.send, cycle.started)
-        if rest:
+        if rest and not self.transport.is_closing():
             self.data_received(rest)
 
 
