@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ from modelvane_serving.errors import ApiError
 from modelvane_serving.formats.bodies import ARROW, media_type
 from modelvane_serving.formats.encoding import to_json
 from modelvane_serving.formats.inference_protocol import HEADER_LENGTH, describe_fields
-from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane
+from modelvane_serving.lanes import Admission, BatchLane, BatchSize, CallLane, Cost, Lane, too_many
 from modelvane_serving.messages import INVOCATIONS, ClientGoneError, Message, Receive, Request, Response, Send, text_of
 from modelvane_serving.model import Job, Model
 
@@ -161,8 +162,11 @@ class App:
             outcome = error or job.outcome or RuntimeError("the job was not run")
             answer(outcome if isinstance(outcome, Response) else self._refuse(outcome))
 
+        seconds = self._tables.try_again_in()
+        if seconds is not None:
+            answer(_turn_away(seconds))
+            return
         try:
-            self._tables.admit()
             job = asked.read(body)
             self._lane(job).submit(job, told)
         except Exception as error:
@@ -351,6 +355,12 @@ class App:
         self._metrics.waiting.set(self._calls.depth + (self._tables.depth if self._tables is not self._calls else 0))
         body = await self._in_thread(self._metrics.render)
         return Response(body=body, content_type=prometheus.CONTENT_TYPE.encode())
+
+
+@lru_cache(maxsize=128)
+def _turn_away(seconds: int) -> Response:
+    """Return the same answer each time: under overload it is the most frequent one, and must cost little."""
+    return error_response(too_many(seconds))
 
 
 def error_response(error: ApiError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Response:

@@ -132,16 +132,21 @@ class Lane(ABC):
 
     def admit(self) -> None:
         """Raise ApiError 429 when too many wait. Asked before a body is parsed, which can cost as much as a model."""
+        seconds = self.try_again_in()
+        if seconds is not None:
+            raise too_many(seconds)
+
+    def try_again_in(self) -> int | None:
+        """Return after how many seconds one more may wait, or None if it may now."""
         waiting = len(self._waiting)
         if waiting < self._threads:
-            return
+            return None
         expected = waiting * self.seconds / self._parallel()
         patience = self._admission.queue_seconds
         full = waiting >= self._admission.waiting or expected > patience
         if full or (waiting >= FEW and expected > STANDING * patience and self._is_standing()):
-            seconds = max(1, round(expected))
-            message = f"{waiting} requests wait already: try again in {seconds} s"
-            raise ApiError(429, "TooManyRequests", message, retry_after=seconds)
+            return max(1, round(expected))
+        return None
 
     def _is_standing(self) -> bool:
         """Tell whether the queue has not been empty for as long as anything may wait."""
@@ -200,6 +205,12 @@ class Lane(ABC):
             if entry.tell is not None:
                 return entry
         return None
+
+
+def too_many(seconds: int) -> ApiError:
+    """Build the answer to a request that may not wait."""
+    message = f"more requests wait than can be answered soon: try again in {seconds} s"
+    return ApiError(429, "TooManyRequests", message, retry_after=seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

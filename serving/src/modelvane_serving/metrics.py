@@ -85,6 +85,7 @@ class Metrics:
         self.waiting = waiting.labels(*self._identity)
         # The label of a series is looked up by its text; this is the way of every request.
         self._counters: dict[tuple[int, str], Counter] = {}
+        self._error_counters: dict[str, Counter] = {}
         # A registry of its own: the collector reads the files of all workers, this one's included.
         self._output = CollectorRegistry() if shared else self._registry
         if shared:
@@ -103,7 +104,10 @@ class Metrics:
 
     def count_error(self, code: str) -> None:
         """Count an answer that is no success by the code in its body."""
-        self._errors.labels(*self._identity, code).inc()
+        counter = self._error_counters.get(code)
+        if counter is None:
+            counter = self._error_counters[code] = self._errors.labels(*self._identity, code)
+        counter.inc()
 
     def render(self) -> bytes:
         """Write the exposition."""
