@@ -19,11 +19,7 @@ def telling(tracking: Tracking) -> Iterator[Tracking]:
     key = base64.urlsafe_b64encode(os.urandom(32)).decode()
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "webhook-key"}}
     tracking.namespace.apply({**secret, "stringData": {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key}})
-    operators = {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}}, "namespaceSelector": {}}
-    tracking.install(
-        webhooks={"encryptionKeySecret": "webhook-key", "allowHttp": True, "allowPrivateAddresses": True},
-        networkPolicy={"extraEgress": [{"to": [operators], "ports": [{"port": 8090}]}]},
-    )
+    tracking.install(webhooks={"encryptionKeySecret": "webhook-key", "allowHttp": True, "allowPrivateAddresses": True})
     yield tracking
     tracking.install()
 
