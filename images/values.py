@@ -20,7 +20,6 @@ def mlflow_values(refs: Mapping[str, str]) -> dict[str, Any]:
             "postgresql": {"image": image_values(refs["postgres"])},
             "s3": {"image": image_values(refs["seaweedfs"])},
         },
-        "backup": {"image": image_values(refs["postgres"])},
     }
 
 

@@ -1,16 +1,13 @@
-"""The MLflow chart beyond its defaults: by a host name, stopped, over TLS, past the server to the bucket, restored."""
+"""The MLflow chart beyond its defaults: by a host name, stopped, over TLS, past the server to the bucket."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 import requests
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from examples.demo.install import install
 from examples.demo.kube import Namespace, is_true
@@ -93,64 +90,3 @@ def test_it_speaks_tls_gives_clients_the_bucket_and_grows(
         seconds=120,
     )
     assert len(own_namespace.get_all("pods", SERVER_PODS)) == 1
-
-
-def test_a_copy_brings_everything_back_and_what_was_deleted_goes_for_good(
-    own_namespace: Namespace, install_mlflow: Install, tmp_path: Path
-) -> None:
-    """Back up, wipe the database, restore, compare; then remove a deleted run with its files."""
-    backup = {"schedule": "@yearly", "destination": "s3://mlflow/backups"}
-    install_mlflow(backup=backup, gc={"schedule": "@yearly", "olderThan": "1s"})
-    with own_namespace.port_forward(f"service/{RELEASE}", 5000) as url:
-        mlflow.set_tracking_uri(url)
-        client = mlflow.MlflowClient()
-        runs = [client.create_run("0", tags={"number": str(number)}) for number in range(3)]
-        for number, run in enumerate(runs):
-            client.log_metric(run.info.run_id, "score", number / 7)
-            client.log_text(run.info.run_id, f"text {number}", "notes.txt")
-        client.create_registered_model("kept")
-        source = f"{runs[0].info.artifact_uri}/model"
-        version = client.create_model_version("kept", source, run_id=runs[0].info.run_id)
-        client.set_registered_model_alias("kept", "champion", version.version)
-        before = read_all(client, tmp_path)
-
-        run_job(own_namespace, "backup")
-        sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-        wipe = f'psql --username="$POSTGRES_USER" "$POSTGRES_DB" --command="{sql}"'
-        own_namespace.kubectl("exec", f"{RELEASE}-postgresql-0", "--", "sh", "-c", wipe)
-        with pytest.raises(mlflow.MlflowException):
-            client.search_experiments()
-        run_job(own_namespace, "restore")
-        assert read_all(client, tmp_path) == before
-
-        client.delete_run(runs[2].info.run_id)
-        # By then it has been deleted for more than gc.olderThan.
-        time.sleep(2)
-        run_job(own_namespace, "gc")
-        with pytest.raises(mlflow.MlflowException, match="not found"):
-            client.get_run(runs[2].info.run_id)
-        files = [get_artifact_repository(str(run.info.artifact_uri)).list_artifacts() for run in runs]
-        assert [[one.path for one in listed] for listed in files] == [["notes.txt"], ["notes.txt"], []]
-
-
-def read_all(client: mlflow.MlflowClient, folder: Path) -> list[Any]:
-    """Read all that the test has written, from the database and from the bucket."""
-    runs = client.search_runs(["0"], order_by=["attributes.start_time"])
-    assert len(runs) == 3
-    return [
-        [(run.info.run_id, run.data.metrics, run.data.tags) for run in runs],
-        [Path(client.download_artifacts(run.info.run_id, "notes.txt", str(folder))).read_text() for run in runs],
-        client.get_model_version_by_alias("kept", "champion").source,
-    ]
-
-
-def run_job(namespace: Namespace, name: str) -> None:
-    """Run the Job of a CronJob now, and wait for its end."""
-    namespace.kubectl("create", "job", f"--from=cronjob/{RELEASE}-{name}", f"{name}-now")
-    job = eventually(
-        f"the {name} is done",
-        lambda: namespace.get("job", f"{name}-now"),
-        lambda job: is_true(job, "Complete") or is_true(job, "Failed"),
-        seconds=180,
-    )
-    assert is_true(job, "Complete"), namespace.kubectl("logs", f"job/{name}-now", "--all-containers")

@@ -49,7 +49,7 @@ What a schema cannot say: values that need or exclude each other. All problems a
   {{- end -}}
 {{- end -}}
 
-{{- range $value, $tag := dict "image.tag" $v.image.tag "embedded.postgresql.image.tag" $v.embedded.postgresql.image.tag "embedded.s3.image.tag" $v.embedded.s3.image.tag "backup.image.tag" $v.backup.image.tag -}}
+{{- range $value, $tag := dict "image.tag" $v.image.tag "embedded.postgresql.image.tag" $v.embedded.postgresql.image.tag "embedded.s3.image.tag" $v.embedded.s3.image.tag -}}
   {{- if eq $tag "latest" -}}
     {{- $problems = append $problems (printf "%s is latest, which is another image tomorrow: name a version" $value) -}}
   {{- end -}}
@@ -84,17 +84,6 @@ What a schema cannot say: values that need or exclude each other. All problems a
   {{- $replicas := (include "mlflow.size" $ | fromYaml).replicas -}}
   {{- if lt (int .) (int $replicas) -}}
     {{- $problems = append $problems (printf "autoscaling.maxReplicas is %d but there are %d replicas already: set at least %d, or 0 for no autoscaling" (int .) (int $replicas) (int $replicas)) -}}
-  {{- end -}}
-{{- end -}}
-
-{{- if $v.backup.schedule -}}
-  {{- if not $v.backup.destination -}}
-    {{- $problems = append $problems "backup.schedule without a place for the copies: set backup.destination to s3://bucket/prefix" -}}
-  {{- else if and $v.artifacts.root (hasPrefix (printf "%s/" (trimSuffix "/" $v.artifacts.root)) (printf "%s/" (trimSuffix "/" $v.backup.destination))) -}}
-    {{- $problems = append $problems (printf "backup.destination %s lies below artifacts.root %s, where every client of the server can read it: choose a place beside it" $v.backup.destination $v.artifacts.root) -}}
-  {{- end -}}
-  {{- if $v.database.uriKey -}}
-    {{- $problems = append $problems "backup.schedule needs the parts of the database's address, and database.uriKey names a whole URI, which pg_dump takes as an argument only: set database.host instead" -}}
   {{- end -}}
 {{- end -}}
 

@@ -26,21 +26,6 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "text for a number": ({"replicas": "two"}, "at '/replicas': got string, want null or integer"),
     "number for a text": ({"image": {"tag": 3.17}}, "at '/image/tag': got number, want string"),
-    "schedule of six fields": (
-        {"gc": {"schedule": "0 15 3 * * *"}},
-        "at '/gc/schedule': '0 15 3 * * *' does not match pattern",
-    ),
-    "schedule in words": (
-        {"backup": {"schedule": "every night"}},
-        "at '/backup/schedule': 'every night' does not match pattern",
-    ),
-    "age in words": ({"gc": {"olderThan": "a month"}}, "at '/gc/olderThan': 'a month' does not match pattern"),
-    "copies on a disk": (
-        {"backup": {"destination": "/backups"}},
-        "at '/backup/destination': '/backups' does not match pattern",
-    ),
-    "no copies kept": ({"backup": {"keep": 0}}, "at '/backup/keep': minimum: got 0, want 1"),
-    "copy that is none": ({"backup": {"restore": "newest"}}, "at '/backup/restore': 'newest' does not match pattern"),
     "text for a switch": ({"telemetry": "no"}, "at '/telemetry': got string, want boolean"),
     "no workers": ({"workers": 0}, "at '/workers': minimum: got 0, want 1"),
     "port out of range": ({"service": {"port": 70000}}, "at '/service/port': maximum: got 70,000, want 65,535"),
@@ -118,26 +103,6 @@ BY_TEMPLATE: dict[str, tuple[dict[str, Any], list[str]]] = {
     "URI without its Secret": (
         {"database": {"uriKey": "uri"}, "artifacts": {"existingSecret": "keys"}},
         ["set existingSecret or database.existingSecret to the name of a Secret with the key uri"],
-    ),
-    "copies without a place": (
-        {**EXTERNAL, "backup": {"schedule": "@daily"}},
-        ["backup.schedule without a place for the copies: set backup.destination to s3://bucket/prefix"],
-    ),
-    "copies that clients can read": (
-        {
-            **EXTERNAL,
-            "artifacts": {"root": "s3://models/mlflow/"},
-            "backup": {"schedule": "@daily", "destination": "s3://models/mlflow/backups"},
-        },
-        ["backup.destination s3://models/mlflow/backups lies below artifacts.root s3://models/mlflow/"],
-    ),
-    "copies of a database known by its URI": (
-        {
-            "existingSecret": "stores",
-            "database": {"uriKey": "uri"},
-            "backup": {"schedule": "@daily", "destination": "s3://safe"},
-        },
-        ["backup.schedule needs the parts of the database's address, and database.uriKey names a whole URI"],
     ),
     "nothing to verify the database by": (
         {**EXTERNAL, "database": {"host": "db", "sslMode": "verify-full"}},

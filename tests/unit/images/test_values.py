@@ -23,7 +23,6 @@ def test_values_of_the_mlflow_chart() -> None:
             "postgresql": {"image": {"repository": "modelvane-test/postgres", "tag": "dev-4"}},
             "s3": {"image": {"repository": "modelvane-test/seaweedfs", "tag": "dev-5"}},
         },
-        "backup": {"image": {"repository": "modelvane-test/postgres", "tag": "dev-4"}},
     }
 
 
