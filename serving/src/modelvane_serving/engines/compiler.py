@@ -20,6 +20,7 @@ from modelvane_serving.engines.frames import frame_maker
 from modelvane_serving.engines.limits import Limits, find_limits
 from modelvane_serving.engines.outcome import MODEL_FILE, write_outcome
 from modelvane_serving.engines.probes import probe_rows, tree_thresholds
+from modelvane_serving.engines.session import open_session
 from modelvane_serving.failure import one_line
 from modelvane_serving.formats.tables import Array, Table, TablePlan, plan_table
 from modelvane_serving.input_example import read_example_table
@@ -192,14 +193,8 @@ def _with_missing(rows: Array, plan: TablePlan, limits: Limits) -> Array:
 
 def _agree(candidate: Candidate, rows: Array, expected: Array) -> int | str:
     """Return the number of the output that has the expected answers, or what is wrong."""
-    onnxruntime = importlib.import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            candidate.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(candidate.model.SerializeToString(), threads=1)
         outputs = session.run(None, {session.get_inputs()[0].name: rows.astype(candidate.dtype)})
         one = session.run(None, {session.get_inputs()[0].name: rows[:1].astype(candidate.dtype)})
     except Exception as error:

@@ -7,8 +7,8 @@ from typing import Any, Final
 CPU: Final = "CPUExecutionProvider"
 
 
-def open_session(path: Path, threads: int) -> Any:
-    """Return a session for a graph's file. Raises what ONNX Runtime raises."""
+def open_session(graph: Path | bytes, threads: int) -> Any:
+    """Return a session for a graph, or its file. Raises what ONNX Runtime raises."""
     onnxruntime = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -16,4 +16,4 @@ def open_session(path: Path, threads: int) -> Any:
     # A thread that spins while it waits takes CPU from the one that answers HTTP.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=[CPU])
+    return onnxruntime.InferenceSession(str(graph) if isinstance(graph, Path) else graph, options, providers=[CPU])
