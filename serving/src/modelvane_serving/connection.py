@@ -71,7 +71,7 @@ class Connection(HttpToolsProtocol):
             end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
             head = self._known.get(data[:end])
             if head is not None and len(data) - end <= head.length:
-                self.cycle = Exchange(self, head.asked, keep_alive=head.keep_alive)  # type: ignore[assignment]
+                self._begin(head)
                 self._missing = head.length
                 self._take(data[end:])
                 return
@@ -101,7 +101,7 @@ class Connection(HttpToolsProtocol):
         self._has_cycle = True
         if self._is_free() and (head := self._read_head(dict(self.headers))) is not None:
             self._remember(head)
-            self.cycle = Exchange(self, head.asked, keep_alive=head.keep_alive)  # type: ignore[assignment]
+            self._begin(head)
             return
         url, headers = self.url, self.headers
         super().on_message_begin()
@@ -124,7 +124,7 @@ class Connection(HttpToolsProtocol):
         self._between = True
         cycle: Any = self.cycle
         if type(cycle) is Exchange:
-            self._answer_at_once(cycle.asked, cycle.body(), cycle.send, cycle.started)
+            self._answer(cycle)
         else:
             super().on_message_complete()
 
@@ -205,6 +205,12 @@ class Connection(HttpToolsProtocol):
         if data.startswith(b"POST ") and data.count(b"\n") == data.count(b"\r\n"):
             self._known[data] = head
 
+    def _begin(self, head: Head) -> None:
+        self.cycle = Exchange(self, head.asked, keep_alive=head.keep_alive)  # type: ignore[assignment]
+
+    def _answer(self, exchange: Exchange) -> None:
+        self._answer_at_once(exchange.asked, exchange.body(), exchange.send, exchange.started)
+
     def _take(self, data: bytes) -> None:
         """Keep a piece of a body that comes past the parser, and answer when that was the last."""
         cycle: Any = self.cycle
@@ -215,7 +221,7 @@ class Connection(HttpToolsProtocol):
             self.began = self.began or self.loop.time()
             return
         self.began = None
-        self._answer_at_once(cycle.asked, cycle.body(), cycle.send, cycle.started)
+        self._answer(cycle)
         if rest and not self.transport.is_closing():
             self.data_received(rest)
 
