@@ -163,19 +163,18 @@ def test_who_would_wait_too_long_is_told_when_to_come_again() -> None:
 
 
 def test_a_queue_that_does_not_empty_is_kept_short_and_a_burst_is_not() -> None:
-    async def scenario(standing: bool) -> int:
-        run = Recorder()
+    async def fill(lane: BatchLane, run: Recorder, pause: float) -> int:
+        """Let 150 come while one runs, the first of them before a pause; return how many may not wait."""
         run.held.clear()
-        lane = batch_lane(run, SLOW, admission=replace(ROOMY, queue_seconds=0.5))
         lane.seconds = 0.003
-        running = asyncio.create_task(lane.answer(job()))
-        while not run.batches:
+        begun = len(run.batches)
+        tasks = [asyncio.create_task(lane.answer(job()))]
+        while len(run.batches) == begun:
             await asyncio.sleep(0.001)
-        tasks: list[asyncio.Task[None]] = []
         refused = 0
         for number in range(150):
-            if number == 1 and standing:
-                await asyncio.sleep(0.6)
+            if number == 1:
+                await asyncio.sleep(pause)
             try:
                 lane.admit()
             except ApiError:
@@ -184,14 +183,16 @@ def test_a_queue_that_does_not_empty_is_kept_short_and_a_burst_is_not() -> None:
                 tasks.append(asyncio.create_task(lane.answer(job())))
                 await asyncio.sleep(0)
         run.held.set()
-        await asyncio.gather(running, *tasks)
-        # It was emptied: as much as before may wait.
-        lane.admit()
+        await asyncio.gather(*tasks)
         return refused
 
-    assert asyncio.run(scenario(standing=False)) == 0
-    # 0.1 s are 34 of them, but a few may wait in any case.
-    assert asyncio.run(scenario(standing=True)) == 150 - 100
+    async def scenario() -> list[int]:
+        run = Recorder()
+        lane = batch_lane(run, SLOW, admission=replace(ROOMY, queue_seconds=0.5))
+        return [await fill(lane, run, pause) for pause in (0, 0.6, 0)]
+
+    # 0.1 s are 34 of them, but a hundred may wait in any case; and once it was emptied, as many as before.
+    assert asyncio.run(scenario()) == [0, 150 - 100, 0]
 
 
 def test_a_request_whose_time_is_up_is_told_so_and_not_run() -> None:
