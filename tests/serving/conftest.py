@@ -2,14 +2,14 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.serving import processes
-from tests.serving.processes import Server
+from tests.serving.processes import Server, Start
 
 with warnings.catch_warnings():
     # What MLflow warns of when it is imported is its own; pytest imports this file before any test.
@@ -74,7 +74,7 @@ def workbench(fleet: Fleet) -> Server:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Server]]:
+def start() -> Iterator[Start]:
     """Start a server of the test's own; it is gone after the test."""
     started: list[Server] = []
 

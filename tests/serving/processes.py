@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,7 @@ def start(model_dir: Path, **settings: str) -> Server:
     # What is no port at all is reached nowhere: a test of what the program says to it.
     number = int(port) if port.isdigit() else 0
     return Server(model_dir=model_dir, port=number, scratch=scratch, process=process, host=host)
+
+
+# What the fixture `start` returns: `start`, with an end.
+Start = Callable[..., Server]

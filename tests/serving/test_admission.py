@@ -7,16 +7,13 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.serving.conftest import Fleet
-from tests.serving.processes import Server
-
-Start = Callable[..., Server]
+from tests.serving.processes import Server, Start
 
 
 def sleepy(server: Server, seconds: float) -> requests.Response:

@@ -21,9 +21,7 @@ from modelvane_serving.signature import read_signature
 from tests.serving import train
 from tests.serving.conftest import Fleet
 from tests.serving.differential import corpus
-from tests.serving.processes import Server, environment
-
-Start = Callable[..., Server]
+from tests.serving.processes import Server, Start, environment
 
 
 def random_iris(rows: int) -> pd.DataFrame:

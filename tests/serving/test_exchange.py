@@ -5,7 +5,6 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +16,8 @@ from hypothesis import strategies as st
 from modelvane_serving.connection import Connection
 
 from tests.serving.conftest import Fleet
-from tests.serving.processes import Server
+from tests.serving.processes import Server, Start
 
-Start = Callable[..., Server]
 JSON = "application/json"
 ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 LONG = {"inputs": {"x": [1.5] * 8000}, "params": {"factor": 123456789.125}}

@@ -17,10 +17,8 @@ from sklearn.base import clone
 from tests.serving import train
 from tests.serving.conftest import Fleet
 from tests.serving.fetching import Fetched, run_fetch
-from tests.serving.processes import Server, free_port
+from tests.serving.processes import Start, free_port
 from tests.serving.registry import lying_registry, mlflow_server
-
-Start = Callable[..., Server]
 
 
 @dataclass

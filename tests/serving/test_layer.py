@@ -26,11 +26,10 @@ from packaging.requirements import Requirement
 from uv import find_uv_bin
 
 from tests.serving import train
-from tests.serving.processes import Server, environment, free_port
+from tests.serving.processes import Start, environment, free_port
 from tests.serving.registry import mlflow_server
 from tests.serving.wheels import build_wheel, simple_index
 
-Start = Callable[..., Server]
 Prepare = Callable[..., dict[str, Any]]
 
 INICONFIG = version("iniconfig")

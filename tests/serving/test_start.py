@@ -13,9 +13,7 @@ from modelvane_serving.manifest import ARTIFACTS_DIR, MANIFEST_FILE
 
 from tests.serving import train
 from tests.serving.conftest import Fleet
-from tests.serving.processes import Server
-
-Start = Callable[..., Server]
+from tests.serving.processes import Server, Start
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Verification requests: answered by the code that serves, before it serves, and not counted as traffic."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ import pytest
 
 from tests.serving import train
 from tests.serving.conftest import Fleet
-from tests.serving.processes import Server
+from tests.serving.processes import Server, Start
 
-Start = Callable[..., Server]
 COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 SETOSA = [5.1, 3.5, 1.4, 0.2]
 
